@@ -1,0 +1,1 @@
+"""The nouns and the moves: frozen values without clock, disk or framework."""

@@ -1,0 +1,1 @@
+"""What is done to data: a library without people, web, database or clock."""

@@ -1,0 +1,96 @@
+"""The plan: per column, the treatment chosen. Frozen, readable, serialisable; holds no cell value and no subject."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from enum import StrEnum
+from typing import Any
+
+from pseudonymization.safeguards import DateRule, GeographyRule, Safeguards, TextRule
+
+
+class Act(StrEnum):
+    """What is done to a column."""
+
+    KEEP = "keep"
+    REMOVE = "remove"
+    PSEUDONYM = "pseudonym"
+    EMBEDDED = "embedded"
+    RECODE = "recode"
+    GENERALIZE = "generalize"
+    SHIFT = "shift"
+    TRUNCATE_MONTH = "truncate_month"
+    TRUNCATE_YEAR = "truncate_year"
+    STUDY_DAY = "study_day"
+    SURROGATE = "surrogate"
+    REDACT = "redact"
+
+
+DATE_ACTS: Mapping[DateRule, Act] = {
+    DateRule.KEEP: Act.KEEP,
+    DateRule.SHIFT: Act.SHIFT,
+    DateRule.MONTH: Act.TRUNCATE_MONTH,
+    DateRule.YEAR: Act.TRUNCATE_YEAR,
+    DateRule.STUDY_DAY: Act.STUDY_DAY,
+    DateRule.DROP: Act.REMOVE,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnPlan:
+    """The treatment of one column.
+
+    `detail` says it in words ("5-year bands"), `why` names the role and the rule that asked for it. `level` and
+    `levels` (of the ladder) are set for generalized columns only.
+    """
+
+    table: str
+    column: str
+    act: Act
+    role: str
+    why: str = ""
+    detail: str = ""
+    level: int | None = None
+    levels: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """All treatments of one release, and the safeguards they were chosen to meet.
+
+    `levels` holds the chosen ladder level per quasi-identifier. Which subjects' cells are blanked is not listed:
+    it follows from the levels and the class table, and is derived again when the plan is run.
+    """
+
+    columns: tuple[ColumnPlan, ...]
+    levels: Mapping[str, int]
+    safeguards: Safeguards
+    proven_optimal: bool = True
+    search: Mapping[str, Any] | None = None
+
+    def of(self, table: str) -> tuple[ColumnPlan, ...]:
+        """The column plans of one table, in table order."""
+        return tuple(column for column in self.columns if column.table == table)
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON-ready form; `from_dict` reads it back."""
+        content = asdict(self)
+        content["levels"] = dict(self.levels)
+        content["search"] = dict(self.search) if self.search is not None else None
+        return content
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> "Plan":
+        """The plan that `to_dict` wrote.
+
+        Raises:
+            KeyError, ValueError: the content is no plan.
+        """
+        demanded = dict(content["safeguards"])
+        safeguards = replace(
+            Safeguards(**{k: v for k, v in demanded.items() if k not in {"dates", "text", "geography"}}),
+            dates=DateRule(demanded["dates"]),
+            text=TextRule(demanded["text"]),
+            geography=GeographyRule(demanded["geography"]),
+        )
+        columns = tuple(ColumnPlan(**{**c, "act": Act(c["act"])}) for c in content["columns"])
+        return cls(columns, dict(content["levels"]), safeguards, content["proven_optimal"], content["search"])
