@@ -68,5 +68,5 @@ class Event:
     actor: str
     outcome: Outcome = Outcome.DONE
     about: Mapping[str, str] = field(default_factory=dict)
-    facts: Mapping[str, str | int | float | bool | None | list[str]] = field(default_factory=dict)
+    facts: Mapping[str, str | int | float | bool | list[str] | None] = field(default_factory=dict)
     personal: Mapping[str, str] = field(default_factory=dict)

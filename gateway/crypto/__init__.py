@@ -1,0 +1,1 @@
+"""The only room where bytes become secret: keys, recipients, sealing, signing."""
