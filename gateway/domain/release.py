@@ -27,7 +27,6 @@ class Release:
     """A release at one moment.
 
     `values` holds what each finished step produced, by step name; `fault` is the sentence of the last stop.
-    `fence` grows with every claim by a worker: one that lost its lease cannot save.
     """
 
     id: str
@@ -40,8 +39,20 @@ class Release:
     values: Mapping[str, Any] = field(default_factory=dict)
     fault: str = ""
     progress: float = 0.0
-    fence: int = 0
     revoked: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseTable:
+    """A table of a release that stands sealed in the staging folder.
+
+    `value` holds digests, sizes and counts; `contribution` what the judge needs of it, sealed to the gateway.
+    """
+
+    release: str
+    name: str
+    value: Mapping[str, Any]
+    contribution: bytes
 
 
 @dataclass(frozen=True, slots=True)

@@ -121,7 +121,7 @@ class Approval:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request at one moment."""
+    """A request at one moment. `revision` counts its saves: two people cannot overwrite each other."""
 
     id: str
     requester: str
@@ -133,3 +133,4 @@ class Request:
     approvals: tuple[Approval, ...] = ()
     note: str = ""
     release: str = ""
+    revision: int = 0

@@ -1,0 +1,186 @@
+"""The store: every write takes its event, both in one transaction; every list starts from what the actor may see."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Engine, false, or_, select, true
+
+from gateway.domain.account import Account, Decision, Token
+from gateway.domain.actor import EVERY_STUDY, Actor
+from gateway.domain.dataset import Dataset, DatasetVersion
+from gateway.domain.event import Event
+from gateway.domain.release import Release, ReleaseTable
+from gateway.domain.request import Request, Status
+from gateway.errors import NotFound
+from gateway.storage import jobs, rows
+from gateway.storage import tables as t
+from gateway.storage.database import READING
+
+Recorder = Callable[[Connection, Event, datetime], str]
+
+# Roles that see every request of their studies; a researcher sees only their own.
+OVERSEEING = frozenset({"steward", "auditor", "operator"})
+
+
+class Store:
+    """Reads and writes of one gateway. `record` appends an event to the access log inside the transaction."""
+
+    def __init__(self, engine: Engine, record: Recorder) -> None:
+        self.engine, self._record = engine, record
+
+    def save(self, *things: rows.Thing, event: Event, now: datetime, job: jobs.Change | None = None) -> str:
+        """Write things, a change of the job queue and the event, all or nothing; returns the event's id.
+
+        Raises:
+            NotPossible: another save came first, or the worker's lease was lost.
+        """
+        with self.engine.begin() as connection:
+            if job is not None:
+                jobs.apply(connection, job, now)
+            for thing in things:
+                rows.write(thing, connection)
+            return self._record(connection, event, now)
+
+    def record(self, event: Event, *, now: datetime) -> str:
+        """Log an event that changes nothing else: a read, a refusal, a download."""
+        return self.save(event=event, now=now)
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A connection that only reads, with one consistent view."""
+        with self.engine.connect().execution_options(**{READING: True}) as connection:
+            yield connection
+
+    def _one(self, connection: Connection, table: Any, key: str, what: str) -> Any:
+        row = connection.execute(select(table).where(table.c.id == key)).one_or_none()
+        if row is None:
+            raise NotFound(f"no such {what}", place=what, cure=f"list what there is with `gateway {what}s list`")
+        return row
+
+    def actor(self, account: str) -> Actor:
+        """The actor of an account that is not disabled."""
+        with self.reading() as connection:
+            row = self._one(connection, t.accounts, account, "user")
+            if row.disabled:
+                raise NotFound("no such user", place="user")
+            return rows.read_actor(connection, row)
+
+    def accounts(self) -> list[tuple[Account, Actor]]:
+        """All accounts, with their roles."""
+        with self.reading() as connection:
+            found = connection.execute(select(t.accounts).order_by(t.accounts.c.id)).all()
+            return [(Account(**row._asdict()), rows.read_actor(connection, row)) for row in found]
+
+    def token(self, *, sha256: str = "", key: str = "") -> Token | None:
+        """A token by digest or id."""
+        column, value = (t.tokens.c.sha256, sha256) if sha256 else (t.tokens.c.id, key)
+        with self.reading() as connection:
+            row = connection.execute(select(t.tokens).where(column == value)).one_or_none()
+            return rows.read_token(row) if row is not None else None
+
+    def dataset(self, key: str) -> Dataset:
+        """A dataset with its newest version."""
+        with self.reading() as connection:
+            return rows.read_dataset(connection, self._one(connection, t.datasets, key, "dataset"))
+
+    def datasets(self) -> list[Dataset]:
+        """The catalogue."""
+        with self.reading() as connection:
+            found = connection.execute(select(t.datasets).order_by(t.datasets.c.id)).all()
+            return [rows.read_dataset(connection, row) for row in found]
+
+    def version(self, key: str) -> DatasetVersion:
+        """One version of a dataset, newest or not."""
+        with self.reading() as connection:
+            row = self._one(connection, t.dataset_versions, key, "dataset")
+            return DatasetVersion(**row._asdict())
+
+    def request(self, key: str, *, seen_by: Actor) -> Request:
+        """A request this actor may see.
+
+        Raises:
+            NotFound: there is none, or the actor may not know of it; the two look the same.
+        """
+        with self.reading() as connection:
+            query = select(t.requests).where(t.requests.c.id == key, visible(seen_by))
+            row = connection.execute(query).one_or_none()
+        if row is None:
+            raise NotFound("no such request", place="request", cure="list yours with `gateway requests list`")
+        return rows.read_request(row)
+
+    def requests(self, *, seen_by: Actor, status: Status | None = None) -> list[Request]:
+        """The requests this actor may see, newest first."""
+        query = select(t.requests).where(visible(seen_by)).order_by(t.requests.c.created.desc(), t.requests.c.id)
+        if status is not None:
+            query = query.where(t.requests.c.status == status.value)
+        with self.reading() as connection:
+            return [rows.read_request(row) for row in connection.execute(query)]
+
+    def decision(self, key: str) -> Decision:
+        """A decision as it was made."""
+        with self.reading() as connection:
+            return Decision(**self._one(connection, t.decisions, key, "decision")._asdict())
+
+    def release(self, key: str, *, seen_by: Actor | None = None) -> Release:
+        """A release; with `seen_by`, only one whose request that actor may see."""
+        query = select(t.releases).where(t.releases.c.id == key)
+        if seen_by is not None:
+            query = query.join(t.requests, t.requests.c.id == t.releases.c.request).where(visible(seen_by))
+        with self.reading() as connection:
+            row = connection.execute(query).one_or_none()
+        if row is None:
+            raise NotFound("no such release", place="release", cure="list requests with `gateway requests list`")
+        return rows.read_release(row)
+
+    def releases_of(self, dataset: str, project: str) -> list[Release]:
+        """Delivered releases of one dataset to one project, oldest first (for the composition guard)."""
+        query = (
+            select(t.releases, t.requests.c.terms)
+            .join(t.requests, t.requests.c.id == t.releases.c.request)
+            .where(t.releases.c.dataset == dataset, t.releases.c.step == "delivered")
+            .order_by(t.releases.c.created)
+        )
+        with self.reading() as connection:
+            found = connection.execute(query).all()
+        names = t.releases.c.keys()
+        return [
+            replace(Release(**{name: getattr(row, name) for name in names}))
+            for row in found
+            if row.terms["project"] == project
+        ]
+
+    def release_tables(self, release: str) -> dict[str, ReleaseTable]:
+        """The tables that stand sealed already."""
+        query = select(t.release_tables).where(t.release_tables.c.release == release)
+        with self.reading() as connection:
+            return {row.name: ReleaseTable(**row._asdict()) for row in connection.execute(query)}
+
+    def claim(self, *, owner: str, now: datetime, lease_seconds: int) -> jobs.Claim | None:
+        """Take the next job that waits or whose worker fell silent."""
+        with self.engine.begin() as connection:
+            return jobs.claim(connection, owner=owner, now=now, lease_seconds=lease_seconds)
+
+    def renew(self, claim: jobs.Claim, *, now: datetime, lease_seconds: int) -> None:
+        """Keep a claim for longer."""
+        with self.engine.begin() as connection:
+            jobs.renew(connection, claim, now, lease_seconds)
+
+    def queue_length(self) -> dict[str, int]:
+        """How many jobs there are in each state."""
+        with self.reading() as connection:
+            return jobs.lengths(connection)
+
+
+def visible(actor: Actor) -> ColumnElement[bool]:
+    """The requests an actor may know of: their own, and all of the studies they oversee."""
+    overseen = {study for study, roles in actor.roles.items() if roles & OVERSEEING}
+    if EVERY_STUDY in overseen:
+        return true()
+    conditions: Sequence[ColumnElement[bool]] = [
+        t.requests.c.requester == actor.id,
+        t.requests.c.dataset.in_(sorted(overseen)) if overseen else false(),
+    ]
+    return or_(*conditions)
