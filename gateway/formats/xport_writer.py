@@ -186,8 +186,8 @@ def _text(values: pa.Array, column: pa.Field, width: int) -> npt.NDArray[np.uint
 def _numbers(values: pa.Array, column: pa.Field) -> npt.NDArray[np.uint8]:
     """A numeric column as big-endian IBM doubles, (rows, 8)."""
     numbers = to_sas(values)
-    whole = pa.types.is_integer(values.type) and bool((np.abs(numbers) > 2**53).any())
-    if whole or np.isinf(numbers).any() or (np.abs(numbers[~np.isnan(numbers)]) >= 16.0**63).any():
+    inexact = pa.types.is_integer(values.type) and bool((np.abs(numbers) >= 2.0**53).any())
+    if inexact or np.isinf(numbers).any() or (np.abs(numbers[~np.isnan(numbers)]) >= 16.0**63).any():
         raise Invalid(f"column `{column.name}` holds a number too large for XPORT", place="format", cure=_INSTEAD)
     return ibm_doubles(numbers).astype(">u8").view(np.uint8).reshape(-1, 8)
 
