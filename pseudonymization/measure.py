@@ -1,0 +1,183 @@
+"""The measurement that gates a release: risk counted again on the finished result, by code of its own.
+
+It reads the treated batches as they stream out and shares nothing with the class table, the search or the risk room,
+so that a fault there cannot vouch for itself. What it stores between steps are keyed digests, never cell values.
+"""
+
+import hashlib
+import io
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+_SEPARATOR = "\x1f"
+_EDGES = (1, 2, 3, 5, 11, 21, 51, 101, 501, 1001)
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """Risk of the finished result, per subject, the blanked subjects being one class.
+
+    k: smallest class. max_risk: 1 / k. average_risk: attempt × mean of 1 / class size. uniques: share of subjects
+    alone in their class. histogram: share of subjects per class-size bin. blanked: share of subjects all of whose
+    quasi-identifier cells are empty.
+    """
+
+    subjects: int
+    classes: int
+    k: int
+    max_risk: float
+    average_risk: float
+    uniques: float
+    blanked: float
+    histogram: Mapping[str, float]
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON-ready form."""
+        return {**asdict(self), "histogram": dict(self.histogram)}
+
+
+class Collector:
+    """Collects what an attacker can see of each subject: the distinct values of each quasi-identifier.
+
+    quasi: names of the quasi-identifiers, in whatever table they stand. subjects: table → name of its subject column;
+    tables not named have no subjects and are passed over. key: secret of the release, under which contributions are
+    digested; contributions of one release must share it. Memory grows with distinct (subject, value) pairs.
+    """
+
+    def __init__(self, quasi: Iterable[str], subjects: Mapping[str, str], *, key: bytes = b"") -> None:
+        self._quasi, self._subjects = tuple(quasi), dict(subjects)
+        self._key = hashlib.blake2b(key, digest_size=32, person=b"measure").digest()
+        self._fresh: dict[str, pa.Table] = {}
+        self._stored: dict[str, pa.Table] = {}
+
+    def add(self, table: str, batch: pa.RecordBatch) -> None:
+        """Take in one treated batch.
+
+        Raises:
+            KeyError: the table's subject column is not in the batch.
+        """
+        key = self._subjects.get(table)
+        if key is None:
+            return
+        here = [name for name in self._quasi if name in batch.schema.names]
+        subject = _text(batch.column(batch.schema.names.index(key)) if key in batch.schema.names else _absent(key))
+        self._take("", subject, pa.array([""] * len(subject), type=pa.string()))
+        for name in here:
+            self._take(name, subject, _text(batch.column(batch.schema.names.index(name))))
+
+    def _take(self, name: str, subject: pa.Array, value: pa.Array) -> None:
+        pairs = _distinct(pa.table({"s": subject, "v": value}))
+        known = self._fresh.get(name)
+        self._fresh[name] = pairs if known is None else _distinct(pa.concat_tables([known, pairs]))
+
+    def contribution(self) -> bytes:
+        """What was collected so far, as keyed digests: to be stored with the finished step and absorbed later."""
+        self._digest()
+        out = io.BytesIO()
+        parts = [t.append_column("q", pa.array([n] * len(t), type=pa.string())) for n, t in self._stored.items()]
+        schema = pa.schema([("s", pa.string()), ("v", pa.string()), ("q", pa.string())])
+        with pa.ipc.new_stream(out, schema) as writer:
+            for part in parts:
+                writer.write_table(part.select(["s", "v", "q"]).cast(schema))
+        return out.getvalue()
+
+    def absorb(self, contribution: bytes) -> None:
+        """Take in what another collector of this release contributed.
+
+        Raises:
+            ValueError: the bytes are no contribution.
+        """
+        try:
+            table = pa.ipc.open_stream(contribution).read_all()
+        except pa.ArrowInvalid as error:
+            raise ValueError("the stored measurement cannot be read") from error
+        for name in pc.unique(table["q"]).to_pylist():
+            self._store(name, table.filter(pc.equal(table["q"], name)).select(["s", "v"]))
+
+    def _digest(self) -> None:
+        for name, pairs in self._fresh.items():
+            columns = {side: self._digests(pairs[side]) for side in ("s", "v")}
+            self._store(name, pa.table(columns))
+        self._fresh = {}
+
+    def _digests(self, column: pa.ChunkedArray) -> pa.Array:
+        encoded = column.combine_chunks().dictionary_encode()
+        texts = [
+            hashlib.blake2b(text.encode(), digest_size=16, key=self._key).hexdigest() if text else ""
+            for text in encoded.dictionary.to_pylist()
+        ]
+        return pa.array(texts, type=pa.string()).take(encoded.indices)
+
+    def _store(self, name: str, pairs: pa.Table) -> None:
+        known = self._stored.get(name)
+        self._stored[name] = pairs if known is None else _distinct(pa.concat_tables([known, pairs]))
+
+    def measure(self, attempt: float = 1.0) -> Measured:
+        """The risk of all that was collected. attempt: probability that an attack is tried.
+
+        Raises:
+            ValueError: nothing was collected.
+        """
+        self._digest()
+        if "" not in self._stored or len(self._stored[""]) == 0:
+            raise ValueError("no subject was measured")
+        view = pa.table({"s": pc.unique(self._stored[""]["s"])})
+        for at, name in enumerate(self._quasi):
+            if name in self._stored:
+                view = view.join(_sets(self._stored[name], f"q{at}"), "s")
+        names = [name for name in view.schema.names if name != "s"]
+        filled = pa.table({"s": view["s"], **{name: pc.fill_null(view[name], "") for name in names}})
+        classes = filled.group_by(names).aggregate([([], "count_all")]) if names else None
+        sizes = classes["count_all"].to_pylist() if classes is not None else [len(view)]
+        blanked = 0
+        if classes is not None:
+            texts = zip(*(classes[name].to_pylist() for name in names), strict=True)
+            blanked = sum(size for size, row in zip(sizes, texts, strict=True) if not any(row))
+        return _measured(sizes, attempt, blanked)
+
+
+def _measured(sizes: list[int], attempt: float, blanked: int) -> Measured:
+    total = sum(sizes)
+    bounds = [*_EDGES, total + _EDGES[-1] + 1]
+    shares = {}
+    for low, high in zip(bounds, bounds[1:], strict=False):  # noqa: RUF007 - plain on purpose
+        name = f">={low}" if low == _EDGES[-1] else f"{low}" if high == low + 1 else f"{low}-{high - 1}"
+        shares[name] = round(sum(size for size in sizes if low <= size < high) / total, 3)
+    return Measured(
+        subjects=total,
+        classes=len(sizes),
+        k=min(sizes),
+        max_risk=1 / min(sizes),
+        average_risk=attempt * len(sizes) / total,
+        uniques=sum(size for size in sizes if size == 1) / total,
+        blanked=blanked / total,
+        histogram=shares,
+    )
+
+
+def _absent(name: str) -> pa.Array:
+    raise KeyError(name)
+
+
+def _text(array: pa.Array) -> pa.Array:
+    """Values as texts; null, NaN and the empty text are all the empty text."""
+    if pa.types.is_dictionary(array.type):
+        array = array.cast(array.type.value_type)
+    if pa.types.is_floating(array.type):
+        array = pc.if_else(pc.is_nan(array), pa.scalar(None, type=array.type), array)
+    return pc.fill_null(array.cast(pa.string()), "")
+
+
+def _distinct(pairs: pa.Table) -> pa.Table:
+    return pairs.group_by(["s", "v"]).aggregate([])
+
+
+def _sets(pairs: pa.Table, name: str) -> pa.Table:
+    """Per subject the set of its values, as one text."""
+    ordered = pairs.sort_by([("s", "ascending"), ("v", "ascending")])
+    lists = ordered.group_by("s", use_threads=False).aggregate([("v", "list")])
+    return pa.table({"s": lists["s"], name: pc.binary_join(lists["v_list"], _SEPARATOR)})
