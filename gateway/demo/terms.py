@@ -177,6 +177,23 @@ LAB_TESTS: tuple[LabTest, ...] = (
     LabTest("WBC", "Leukocytes", "HEMATOLOGY", "10^9/L", 6.8, 1.9, 3.8, 10.7, 2),
 )
 
+MORE_LAB_TESTS: tuple[LabTest, ...] = (
+    LabTest("ALP", "Alkaline Phosphatase", "CHEMISTRY", "U/L", 72, 20, 31, 115, 0),
+    LabTest("BASO", "Basophils", "HEMATOLOGY", "10^9/L", 0.04, 0.03, 0, 0.2, 2),
+    LabTest("CA", "Calcium", "CHEMISTRY", "mmol/L", 2.35, 0.1, 2.1, 2.6, 2),
+    LabTest("CHOL", "Cholesterol", "CHEMISTRY", "mmol/L", 5.2, 1.0, 3.0, 7.5, 1),
+    LabTest("CL", "Chloride", "CHEMISTRY", "mmol/L", 104, 3, 94, 112, 0),
+    LabTest("EOS", "Eosinophils", "HEMATOLOGY", "10^9/L", 0.17, 0.1, 0, 0.57, 2),
+    LabTest("GGT", "Gamma Glutamyl Transferase", "CHEMISTRY", "U/L", 27, 16, 8, 61, 0),
+    LabTest("LYM", "Lymphocytes", "HEMATOLOGY", "10^9/L", 1.8, 0.6, 0.8, 3.4, 2),
+    LabTest("MCV", "Ery. Mean Corpuscular Volume", "HEMATOLOGY", "fL", 92, 5, 80, 100, 0),
+    LabTest("MONO", "Monocytes", "HEMATOLOGY", "10^9/L", 0.4, 0.15, 0.1, 1.0, 2),
+    LabTest("PHOS", "Phosphate", "CHEMISTRY", "mmol/L", 1.15, 0.17, 0.7, 1.6, 2),
+    LabTest("PROT", "Protein", "CHEMISTRY", "g/L", 70, 5, 60, 85, 0),
+    LabTest("URATE", "Urate", "CHEMISTRY", "umol/L", 320, 80, 140, 500, 0),
+)
+"""The rest of the panel, for the large study."""
+
 VITAL_SIGNS: tuple[tuple[str, str, str, float, float], ...] = (
     ("SYSBP", "Systolic Blood Pressure", "mmHg", 134, 16),
     ("DIABP", "Diastolic Blood Pressure", "mmHg", 78, 9),
