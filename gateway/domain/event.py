@@ -43,6 +43,7 @@ class EventKind(StrEnum):
     AUDIT_VERIFIED = "audit.verified"
     ACCESS_DENIED = "access.denied"
     INPUT_REFUSED = "input.refused"
+    PERSONAL_ERASED = "personal.erased"
     FAILURE = "failure"
 
 

@@ -1,0 +1,192 @@
+"""Events into the database and out of it: the outbox written in the caller's transaction, and the auditor's search.
+
+Nothing here gives an event its place in the log; see `sequencing`.
+"""
+
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from sqlalchemy import Connection, RowMapping, Select, insert, select, update
+
+from gateway.audit import tables
+from gateway.audit.leaves import SALT_BYTES, Fact, moment_of, read_leaf, timestamp, write_leaf
+from gateway.domain.event import Event, EventKind
+from gateway.errors import Invalid, NotFound
+
+ERASED_AT_ONCE = 1000
+"""Events named by one leaf about an erasure: 1000 ids of 35 bytes fit the leaf's 65,535."""
+
+
+def append(connection: Connection, event: Event, now: datetime) -> str:
+    """Write one event inside the caller's transaction and return its id. It lasts when that transaction does.
+
+    Raises Invalid for a fact that is not JSON, a leaf over 65,535 bytes, a time without zone. Whatever raises, the
+    caller must not let the access happen.
+    """
+    return append_all(connection, [event], now)[0]
+
+
+def append_all(connection: Connection, events: Sequence[Event], now: datetime) -> list[str]:
+    """Write several events inside the caller's transaction, in this order, and return their ids."""
+    time = timestamp(now)
+    rows: list[dict[str, object]] = []
+    abouts: list[dict[str, object]] = []
+    personals: list[dict[str, object]] = []
+    ids: list[str] = []
+    for event in events:
+        # Random, so that a public leaf hash cannot be guessed from what is known about an event.
+        event_id = secrets.token_hex(16)
+        salts = {name: secrets.token_bytes(SALT_BYTES) for name in event.personal}
+        leaf = write_leaf(event, event_id, time, salts)
+        ids.append(event_id)
+        rows.append(
+            {
+                "event_id": event_id,
+                "leaf": leaf,
+                "time": time,
+                "kind": event.kind.value,
+                "outcome": event.outcome.value,
+                "actor": event.actor,
+            }
+        )
+        abouts += [{"event_id": event_id, "role": role, "thing": thing} for role, thing in event.about.items()]
+        personals += [
+            {"event_id": event_id, "field": name, "salt": salts[name], "text": text}
+            for name, text in event.personal.items()
+        ]
+    for table, values in ((tables.event, rows), (tables.about, abouts), (tables.personal, personals)):
+        if values:
+            connection.execute(insert(table), values)
+    return ids
+
+
+def erase(connection: Connection, event_ids: Sequence[str], *, by: str, reason: str, now: datetime) -> int:
+    """Erase the personal text of events inside the caller's transaction; returns how many texts were erased.
+
+    by: opaque id of who erases; reason: a non-identifying word or rule id, public for ever. The erasure is itself
+    an event, and verification takes text that is gone without one for a manipulation.
+    """
+    erased = 0
+    for start in range(0, len(event_ids), ERASED_AT_ONCE):
+        chosen = list(event_ids[start : start + ERASED_AT_ONCE])
+        gone = update(tables.personal).where(
+            tables.personal.c.event_id.in_(chosen), tables.personal.c.salt.is_not(None)
+        )
+        erased += connection.execute(gone.values(salt=None, text=None)).rowcount
+        append(
+            connection,
+            Event(EventKind.PERSONAL_ERASED, by, facts={"events": chosen, "reason": reason}),
+            now,
+        )
+    return erased
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedEvent:
+    """An event as it stands in the log. index: its place, None until sequenced. personal: None where erased."""
+
+    event_id: str
+    index: int | None
+    time: datetime
+    kind: str
+    outcome: str
+    actor: str
+    about: Mapping[str, str]
+    facts: Mapping[str, Fact]
+    personal: Mapping[str, str | None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Events, newest first, and the cursor of the next page (None at the end)."""
+
+    events: tuple[LoggedEvent, ...]
+    cursor: str | None
+
+
+def events(
+    connection: Connection,
+    *,
+    kind: str | None = None,
+    actor: str | None = None,
+    about: str | None = None,
+    outcome: str | None = None,
+    after: datetime | None = None,
+    before: datetime | None = None,
+    limit: int = 100,
+    cursor: str | None = None,
+    personal: bool = False,
+) -> Page:
+    """Events newest first, narrowed by what is given.
+
+    about: the id of a thing (request, release, dataset, study). after: inclusive; before: exclusive. personal: also
+    read the personal text, for a reader who may. cursor: from the page before. Raises Invalid for a bad cursor.
+    """
+    if not 1 <= limit <= 1000:
+        raise Invalid("a page holds 1 to 1000 events", place="limit")
+    row = tables.event.c
+    query = select(row.id, row.idx, row.leaf).order_by(row.id.desc()).limit(limit + 1)
+    for column, wanted in ((row.kind, kind), (row.actor, actor), (row.outcome, outcome)):
+        if wanted is not None:
+            query = query.where(column == str(wanted))
+    if about is not None:
+        things = select(tables.about.c.event_id).where(tables.about.c.thing == about)
+        query = query.where(row.event_id.in_(things))
+    if after is not None:
+        query = query.where(row.time >= timestamp(after))
+    if before is not None:
+        query = query.where(row.time < timestamp(before))
+    if cursor is not None:
+        if not (cursor.isascii() and cursor.isdigit()) or len(cursor) > 18:
+            raise Invalid("not a cursor of this log", place="cursor", cure="take it from the page before")
+        query = query.where(row.id < int(cursor))
+    found = connection.execute(query).mappings().all()
+    shown = found[:limit]
+    texts = _personal_texts(connection, query.limit(limit)) if personal else {}
+    return Page(
+        tuple(_logged(entry, texts) for entry in shown),
+        str(shown[-1]["id"]) if len(found) > limit else None,
+    )
+
+
+def event_of(connection: Connection, event_id: str, *, personal: bool = False) -> LoggedEvent:
+    """One event by its id. Raises NotFound."""
+    row = tables.event.c
+    query = select(row.id, row.idx, row.leaf).where(row.event_id == event_id)
+    entry = connection.execute(query).mappings().one_or_none()
+    if entry is None:
+        raise NotFound("no such event in the log", place="event")
+    return _logged(entry, _personal_texts(connection, query) if personal else {})
+
+
+def _personal_texts(
+    connection: Connection, page: Select[tuple[int, int | None, bytes]]
+) -> dict[str, dict[str, str | None]]:
+    chosen = page.with_only_columns(tables.event.c.event_id).subquery()
+    rows = connection.execute(
+        select(tables.personal.c.event_id, tables.personal.c.field, tables.personal.c.text).join(
+            chosen, chosen.c.event_id == tables.personal.c.event_id
+        )
+    )
+    texts: dict[str, dict[str, str | None]] = {}
+    for event_id, name, text in rows:
+        texts.setdefault(event_id, {})[name] = text
+    return texts
+
+
+def _logged(entry: RowMapping, texts: Mapping[str, Mapping[str, str | None]]) -> LoggedEvent:
+    """What the leaf says, not its searchable copies: those could have been edited."""
+    leaf = read_leaf(bytes(entry["leaf"]))
+    return LoggedEvent(
+        leaf.event_id,
+        entry["idx"],
+        moment_of(leaf.time),
+        leaf.kind,
+        leaf.outcome,
+        leaf.actor,
+        leaf.about,
+        leaf.facts,
+        texts.get(leaf.event_id, {}),
+    )

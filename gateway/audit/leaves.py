@@ -1,0 +1,112 @@
+"""From an event to the bytes that enter the tree, and back. Pure: salts, ids and time come from the caller.
+
+A leaf is canonical JSON (sorted keys, no spaces, UTF-8) and is public for ever, so it holds no personal text: for
+each personal field it holds a commitment, SHA-256 over a random salt, the field's name and the text. Whoever has
+salt and text can show that they are what was logged; once both are erased, nobody can tell what they were.
+"""
+
+import hmac
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from hashlib import sha256
+
+from gateway.domain.event import Event
+from gateway.errors import Invalid
+
+LEAF_VERSION = 1
+MAX_LEAF_BYTES = 65_535
+"""An entry bundle prefixes each leaf with its length in 16 bits (c2sp.org/tlog-tiles)."""
+SALT_BYTES = 32
+
+Fact = str | int | float | bool | None | list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """What a leaf says. personal: commitments by field, in hexadecimal."""
+
+    event_id: str
+    time: str
+    kind: str
+    outcome: str
+    actor: str
+    about: Mapping[str, str]
+    facts: Mapping[str, Fact]
+    personal: Mapping[str, str]
+
+
+def timestamp(moment: datetime) -> str:
+    """UTC to the microsecond, always 27 characters, so that text order is time order."""
+    if moment.tzinfo is None:
+        raise Invalid("a time without a zone", place="now", cure="pass a time in UTC")
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def moment_of(time: str) -> datetime:
+    """The moment a leaf's time names."""
+    return datetime.strptime(time, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC)
+
+
+def commitment(field: str, text: str, salt: bytes) -> str:
+    """SHA-256(salt || 16-bit length of the field's name || name || text), in hexadecimal.
+
+    The salt has a fixed length of 32 bytes and the name its length before it, so no two pairs share an input.
+    """
+    name = field.encode()
+    return sha256(salt + len(name).to_bytes(2, "big") + name + text.encode()).hexdigest()
+
+
+def opens(committed: str, field: str, text: str, salt: bytes) -> bool:
+    """Whether salt and text are those of the commitment."""
+    return len(salt) == SALT_BYTES and hmac.compare_digest(commitment(field, text, salt), committed)
+
+
+def write_leaf(event: Event, event_id: str, time: str, salts: Mapping[str, bytes]) -> bytes:
+    """The bytes of the leaf. Raises Invalid when a fact is not JSON or the leaf is over 65,535 bytes."""
+    record = {
+        "v": LEAF_VERSION,
+        "id": event_id,
+        "time": time,
+        "kind": event.kind.value,
+        "outcome": event.outcome.value,
+        "actor": event.actor,
+        "about": dict(event.about),
+        "facts": dict(event.facts),
+        "personal": {field: commitment(field, text, salts[field]) for field, text in event.personal.items()},
+    }
+    try:
+        leaf = json.dumps(record, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+    except (TypeError, ValueError) as fault:
+        raise Invalid(
+            f"a fact of event `{event.kind.value}` cannot be written as JSON",
+            place="facts",
+            cure="facts are text, numbers, truth values or lists of text",
+        ) from fault
+    if len(leaf) > MAX_LEAF_BYTES:
+        raise Invalid(
+            f"event `{event.kind.value}` makes a leaf of {len(leaf)} bytes, over {MAX_LEAF_BYTES}",
+            place="facts",
+            cure="log a digest of the long fact instead of the fact",
+        )
+    return leaf
+
+
+def read_leaf(leaf: bytes) -> Leaf:
+    """What the bytes say. Raises ValueError when they are no leaf of this log."""
+    record = json.loads(leaf)
+    texts = [record.get(name) for name in ("id", "time", "kind", "outcome", "actor")] if _is_map(record) else []
+    maps = [record.get(name) for name in ("about", "facts", "personal")] if texts else []
+    if not texts or not all(isinstance(text, str) for text in texts) or not all(_is_map(each) for each in maps):
+        raise ValueError("the bytes are not a leaf of this log")
+    return Leaf(*texts, *maps)
+
+
+def _is_map(value: object) -> bool:
+    return isinstance(value, dict)
+
+
+def as_bytes(stored: object) -> bytes:
+    """Bytes as the database gives them. SQLite lets an editor put text where bytes belong; that is a difference."""
+    return stored.encode() if isinstance(stored, str) else bytes(stored)  # type: ignore[call-overload]

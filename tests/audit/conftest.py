@@ -1,0 +1,150 @@
+"""A log in an empty folder, on SQLite and, where `GATEWAY_TEST_POSTGRES` names a server, on PostgreSQL."""
+
+import os
+import secrets
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from sqlalchemy import Connection, Engine, create_engine, text
+from sqlalchemy import event as listen
+
+from gateway import audit
+from gateway.domain.event import Event, EventKind, Outcome
+
+START = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+
+
+@dataclass
+class Ledger:
+    """A log under test: database, folder, key, and a clock that ticks by itself."""
+
+    engine: Engine
+    log_dir: Path
+    signer: audit.Signer
+    now: datetime = START
+    ids: list[str] = field(default_factory=list)
+
+    def tick(self) -> datetime:
+        self.now += timedelta(milliseconds=1)
+        return self.now
+
+    def event(self, number: int, **changes: object) -> Event:
+        values: dict[str, object] = {
+            "kind": EventKind.DATASET_READ,
+            "actor": f"actor-{number % 3}",
+            "outcome": Outcome.DONE,
+            "about": {"dataset": f"dataset-{number % 5}"},
+            "facts": {"number": number},
+            "personal": {"name": f"Person {number}", "address": "192.0.2.7"},
+        }
+        return Event(**(values | changes))  # type: ignore[arg-type]
+
+    def write(self, count: int) -> list[str]:
+        with self.engine.begin() as connection:
+            first = len(self.ids)
+            ids = audit.append_all(connection, [self.event(first + n) for n in range(count)], self.tick())
+        self.ids += ids
+        return ids
+
+    def sequence(self, **options: int) -> audit.Checkpoint | None:
+        return audit.sequence(self.engine, self.signer, self.log_dir, self.tick(), **options)
+
+    def grow(self, count: int) -> audit.Checkpoint:
+        self.write(count)
+        checkpoint = self.sequence()
+        assert checkpoint is not None
+        return checkpoint
+
+    def verify(self) -> audit.Soundness:
+        return audit.verify(self.engine, self.log_dir, [self.signer.verifier])
+
+    def edit(self, statement: str, **values: object) -> None:
+        """What an administrator of the database does behind our back."""
+        with self.engine.begin() as connection:
+            _free_of_keys(connection)
+            assert connection.execute(text(statement), values).rowcount > 0
+
+
+def _free_of_keys(connection: Connection) -> None:
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SET LOCAL session_replication_role = replica"))
+
+
+def sqlite(path: Path) -> Engine:
+    engine = create_engine(f"sqlite:///{path}")
+
+    @listen.listens_for(engine, "connect")
+    def _configure(connection, _record) -> None:
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=FULL")
+
+    return engine
+
+
+@pytest.fixture(scope="session")
+def make_signer() -> Callable[[str], audit.Signer]:
+    return lambda name="log.example.org/gateway": audit.Signer(name, Ed25519PrivateKey.generate())
+
+
+@pytest.fixture
+def open_sqlite() -> Callable[[Path], Engine]:
+    return sqlite
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
+    if request.param == "sqlite":
+        engine = sqlite(tmp_path / "gateway.db")
+        audit.metadata.create_all(engine)
+        yield engine
+        engine.dispose()
+        return
+    url = os.environ.get("GATEWAY_TEST_POSTGRES")
+    if not url:
+        pytest.skip("GATEWAY_TEST_POSTGRES names no server")
+    schema = f"audit_{secrets.token_hex(6)}"
+    server = create_engine(url)
+    with server.begin() as connection:
+        connection.execute(text(f"CREATE SCHEMA {schema}"))
+    engine = create_engine(url, connect_args={"options": f"-csearch_path={schema}"})
+    audit.metadata.create_all(engine)
+    yield engine
+    engine.dispose()
+    with server.begin() as connection:
+        connection.execute(text(f"DROP SCHEMA {schema} CASCADE"))
+    server.dispose()
+
+
+@pytest.fixture
+def ledger(engine: Engine, tmp_path: Path, make_signer: Callable[..., audit.Signer]) -> Ledger:
+    return Ledger(engine, tmp_path / "log", make_signer())
+
+
+@pytest.fixture
+def local_ledger(tmp_path: Path, make_signer: Callable[..., audit.Signer]) -> Iterator[Ledger]:
+    """On SQLite alone: for what does not depend on the database."""
+    engine = sqlite(tmp_path / "gateway.db")
+    audit.metadata.create_all(engine)
+    yield Ledger(engine, tmp_path / "log", make_signer())
+    engine.dispose()
+
+
+@pytest.fixture
+def make_ledger(tmp_path: Path, make_signer: Callable[..., audit.Signer]) -> Iterator[Callable[[str], Ledger]]:
+    """Several independent logs side by side."""
+    engines: list[Engine] = []
+
+    def make(name: str) -> Ledger:
+        (tmp_path / name).mkdir()
+        engine = sqlite(tmp_path / name / "gateway.db")
+        engines.append(engine)
+        audit.metadata.create_all(engine)
+        return Ledger(engine, tmp_path / name / "log", make_signer(f"{name}.example.org/log"))
+
+    yield make
+    for engine in engines:
+        engine.dispose()
