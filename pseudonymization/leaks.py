@@ -1,0 +1,186 @@
+"""Searches the finished result for what should be gone: original ids, names and dates, by content, wherever they stand.
+
+Known limits, kept small and stated: a short id (`701`, `1015`) is also a plausible finding, so in columns of findings a
+cell that is a number as a whole is not taken for one; short ids that are so many that any number of their length would
+be one (more than a twentieth of them) are not searched for at all and listed in `unsearched`.
+"""
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pseudonymization import cells, dates
+from pseudonymization.columns import Column, ColumnRef, Handling, Role, Study
+from pseudonymization.faults import Leak, Place
+from pseudonymization.plan import Act, Plan
+from pseudonymization.safeguards import DateRule
+from pseudonymization.subjects import Subjects
+from pseudonymization.text import SHORTEST, DateWords
+from pseudonymization.tokens import Tokens, spelling
+
+_LONG = 6
+_CROWDED = 0.05
+_EDGE = (r"(?:^|[^0-9\pL])", r"(?:$|[^0-9\pL])")
+_NUMBER = r"^[<>=~ ]*[-+]?[0-9]+(?:[.,][0-9]+)?(?:[eE][-+]?[0-9]+)?$"
+_DATE_LIKE = (
+    r"(?i)[0-9]{4}-[0-9]{2}-[0-9]{2}|[0-9]{1,2}[a-z]{0,2}[-/. ]{0,2}(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)"
+    r"|(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*[. ]{1,2}[0-9]"
+    r"|[0-9]{1,2}([/.]|-)[0-9]{1,2}([/.]|-)[0-9]{2}|(?:19|20)[0-9]{2}[/.]?[0-9]{2}[/.]?[0-9]{2}"
+)
+_REWRITTEN = frozenset({Act.PSEUDONYM, Act.RECODE, Act.SURROGATE, Act.REDACT})
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """What kind of original stands where. Never the value."""
+
+    kind: str
+    place: Place
+
+
+class Scanner:
+    """Fed with the treated batches of a release as they stream out; remembers kinds and places of what it finds."""
+
+    def __init__(
+        self, study: Study, subjects: Subjects, plan: Plan, *, allowed: Collection[ColumnRef] = frozenset()
+    ) -> None:
+        """`allowed`: columns that a steward has looked at and cleared; they are not searched."""
+        self._study = study
+        self._plan = {(planned.table, planned.column): planned for planned in plan.columns}
+        self._allowed = frozenset(allowed)
+        self._dates_leave = plan.safeguards.dates is DateRule.KEEP
+        self._days = subjects.days
+        long, short = _kinds(subjects, study)
+        self.unsearched = _crowded(short)
+        short = {value: kind for value, kind in short.items() if len(spelling(value)) not in self.unsearched}
+        self._long, self._short = Tokens(long), Tokens(short)
+        self._long_shape, self._short_shape = _shapes(long), _shapes(short)
+        self._hits: dict[Hit, None] = {}
+
+    @property
+    def hits(self) -> tuple[Hit, ...]:
+        """What was found so far, each kind and place once."""
+        return tuple(self._hits)
+
+    def verdict(self) -> None:
+        """Nothing, if nothing was found.
+
+        Raises:
+            Leak: something was; names kinds and places.
+        """
+        if not self._hits:
+            return
+        kinds = ", ".join(sorted({hit.kind for hit in self._hits}))
+        raise Leak(
+            f"the result still holds what should be gone: {kinds}",
+            places=tuple(dict.fromkeys(hit.place for hit in self._hits)),
+            cure="give the column a stricter treatment, or clear it if what was found is no identifier",
+        )
+
+    def scan(self, table: str, batch: pa.RecordBatch) -> None:
+        """Search one treated batch: distinct texts, days of date columns, labels, and which columns there are."""
+        for field, array in zip(batch.schema, batch.columns, strict=True):
+            place = Place(table, field.name)
+            planned = self._plan.get((table, field.name))
+            if planned is None or planned.act is Act.REMOVE:
+                self._hit("a column that the plan does not let through", place)
+                continue
+            for value in (field.metadata or {}).values():
+                self.scan_text(value.decode("utf-8", "replace"), place)
+            if ColumnRef(table, field.name) in self._allowed:
+                continue
+            kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
+            if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+                self._texts(cells.encode(array).values, place, self._study[table][field.name], planned.act)
+            elif pa.types.is_temporal(kind) and not self._dates_leave:
+                days, present = dates.arrow_days(array)
+                if np.isin(pa.array(days[present]).unique().to_numpy(), self._days).any():
+                    self._hit("date", place)
+
+    def scan_text(self, text: str, place: Place) -> None:
+        """Search one text that is no cell: a label, a file name, a line of a report."""
+        for known in (self._long, self._short):
+            for found in known.find(text, loose=True):
+                self._hit(found.entry, place)
+        if not self._dates_leave:
+            self._search_dates([text], place)
+
+    def _texts(self, values: pa.Array, place: Place, column: Column, act: Act) -> None:
+        self._search(_matching(values, self._long_shape), self._long, place)
+        if self._short_shape:
+            candidates = _picked(values, self._short_shape)
+            is_id = act in _REWRITTEN or column.role is Role.DIRECT or column.handling is Handling.RECODE
+            if len(candidates) and not is_id:
+                candidates = candidates.filter(pc.invert(pc.match_substring_regex(candidates, _NUMBER)))
+            self._search(candidates.to_pylist(), self._short, place)
+        if not self._dates_leave:
+            self._search_dates(_matching(values, _DATE_LIKE), place)
+
+    def _search(self, texts: Iterable[str], known: Tokens, place: Place) -> None:
+        for text in texts:
+            for found in known.find(text):
+                self._hit(found.entry, place)
+
+    def _search_dates(self, texts: Iterable[str], place: Place) -> None:
+        if not len(self._days):
+            return
+        meant = {day for text in texts for _, _, days in DateWords.find(text) for day in days}
+        if meant and np.isin(np.array(sorted(meant)), self._days).any():
+            self._hit("date", place)
+
+    def _hit(self, kind: str, place: Place) -> None:
+        self._hits.setdefault(Hit(kind, place))
+
+
+def _kinds(subjects: Subjects, study: Study) -> tuple[dict[str, str], dict[str, str]]:
+    """Every value to search for and its kind: those that are telling by themselves, and the short ones."""
+    known = dict.fromkeys(subjects.ids.to_pylist(), "subject id")
+    for alias in subjects.aliases:
+        known.setdefault(alias, "part of a subject id")
+    for ref, values in subjects.identifying.items():
+        column = study[ref.table][ref.column]
+        kind = "recoded id" if column.handling is Handling.RECODE else "direct identifier"
+        for value in values:
+            known.setdefault(value, kind)
+    long, short = {}, {}
+    for value, kind in known.items():
+        letters = spelling(value).replace(" ", "")
+        if len(letters) >= _LONG or (len(letters) > SHORTEST and not letters.isdecimal()):
+            long[value] = kind
+        elif len(letters) >= SHORTEST:
+            short[value] = kind
+    return long, short
+
+
+def _crowded(short: Iterable[str]) -> frozenset[int]:
+    """Lengths at which short numeric ids are too many to tell an id from any other number."""
+    spelled = {spelling(value) for value in short}
+    lengths = [len(value) for value in spelled if value.isdecimal()]
+    return frozenset(size for size in set(lengths) if lengths.count(size) > _CROWDED * 10**size)
+
+
+def _shapes(values: Iterable[str]) -> str:
+    """One pattern that every one of these values matches, and few other texts do: a sieve before the exact search."""
+    shapes = set()
+    for value in values:
+        runs = spelling(value).split()
+        shapes.add("[^0-9\\pL]{1,3}".join(map(_run_shape, runs)))
+    return f"{_EDGE[0]}(?:{'|'.join(sorted(shapes))}){_EDGE[1]}" if shapes else ""
+
+
+def _run_shape(run: str) -> str:
+    if run.isascii() and run.isdecimal():
+        return f"[0-9]{{{len(run)}}}"
+    return r"\pL+" if run.isalpha() else r"[0-9\pL\pN\pM]+"
+
+
+def _picked(values: pa.Array, shape: str) -> pa.Array:
+    return values.filter(pc.match_substring_regex(values, shape)) if shape else values.slice(0, 0)
+
+
+def _matching(values: pa.Array, shape: str) -> list[str]:
+    texts: list[str] = _picked(values, shape).to_pylist()
+    return texts

@@ -1,0 +1,205 @@
+"""All that treating a row needs, worked out once per release: pseudonyms, shifts, labels, codes; plain values only."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from pseudonymization import dates, pseudonyms
+from pseudonymization.columns import Column, Handling, Kind, Role, Study, Table
+from pseudonymization.faults import Place, Unresolved
+from pseudonymization.isodates import NO_DAY, Days
+from pseudonymization.plan import Act, ColumnPlan, Plan
+from pseudonymization.subjects import AMBIGUOUS, Subjects
+from pseudonymization.surrogates import Surrogates
+from pseudonymization.text import REDACTED, SHORTEST, Redactor
+from pseudonymization.tokens import Tokens, spelling
+
+_START = re.compile(r"^(.*)ST(DTC|DTM|DT|DAT)$")
+_DATED = frozenset({Act.SHIFT, Act.STUDY_DAY})
+_MAY_BE_KEPT = frozenset({Role.QUASI, Role.SENSITIVE, Role.DATE, Role.FREE_TEXT, Role.KEPT})
+
+
+@dataclass(frozen=True, slots=True)
+class LabelMap:
+    """What a quasi-identifier's values become: raw value, as `cells.canonical` spells it → label.
+
+    `kind` is NUMBER where the labels are numbers and leave as such. A missing value may have a label under the key "".
+    """
+
+    labels: Mapping[str, str] = field(repr=False)
+    kind: Kind = Kind.TEXT
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Lookups:
+    """A release's answers, by subject position or by value. The last entry of each per-subject array is for nobody.
+
+    pseudonyms: text. shifts, baseline: days. blanked: whose quasi-identifier cells are emptied. labels: per column
+    name. codes: per namespace, value → code. embedded: ids in text → pseudonym. pairs: per table, start → end column.
+    """
+
+    plan: Mapping[str, Mapping[str, ColumnPlan]]
+    study: Study
+    subjects: Subjects
+    key: pseudonyms.ProjectKey
+    pseudonyms: pa.Array
+    shifts: Days
+    baseline: Days
+    blanked: npt.NDArray[np.bool_]
+    labels: Mapping[str, LabelMap]
+    codes: Mapping[str, Mapping[str, str]] = field(repr=False)
+    embedded: Tokens
+    redactor: Redactor
+    surrogates: Mapping[str, Surrogates]
+    pairs: Mapping[str, Mapping[str, str]]
+    time_of_day: bool
+
+    def planned(self, table: str, column: str) -> ColumnPlan:
+        """The plan of a column.
+
+        Raises:
+            Unresolved: nobody has planned this column; it never passes through.
+        """
+        plan = self.plan.get(table, {}).get(column)
+        if plan is None:
+            raise Unresolved(
+                "a column has no treatment in the plan",
+                places=(Place(table, column),),
+                cure="give the column a role and plan the release again",
+            )
+        return plan
+
+
+def look_up(
+    plan: Plan,
+    study: Study,
+    subjects: Subjects,
+    blanked: npt.NDArray[np.bool_],
+    labels: Mapping[str, LabelMap],
+    key: pseudonyms.ProjectKey,
+    *,
+    window: tuple[int, int] = dates.SHIFT_WINDOW,
+) -> Lookups:
+    """The lookups of one release. `blanked` has one flag per subject, in the order of `subjects`.
+
+    Raises:
+        Unresolved: a treatment that its column's role forbids or cannot have; a quasi-identifier without labels;
+            two ids that meet in one pseudonym; dates that span more years than the shift moves them.
+        ValueError: `blanked` is not one flag per subject.
+    """
+    if len(blanked) != len(subjects):
+        raise ValueError("one flag per subject says whose cells are blanked")
+    _check(plan, study, labels)
+    acts = {planned.act for planned in plan.columns}
+    if Act.SHIFT in acts and len(subjects.days) and subjects.days[-1] - subjects.days[0] >= window[0]:
+        raise Unresolved(
+            "the study's dates span as many years as the shift moves them, so that a shifted date could be a true one",
+            cure="widen the shift window, or truncate dates",
+        )
+    ids = subjects.ids.to_pylist()
+    names = pseudonyms.subject_pseudonyms(key, ids)
+    codes = _codes(study, subjects, key)
+    originals = {value for held in subjects.identifying.values() for value in held}
+    wanted = {_column(study, planned).surrogate or "name" for planned in plan.columns if planned.act is Act.SURROGATE}
+    return Lookups(
+        plan={table.name: {planned.column: planned for planned in plan.of(table.name)} for table in study.tables},
+        study=study,
+        subjects=subjects,
+        key=key,
+        pseudonyms=pa.array(names, pa.string()),
+        shifts=np.append(dates.shifts(key, ids, window), 0),
+        baseline=np.append(subjects.baseline, NO_DAY),
+        blanked=np.append(blanked, True),
+        labels=dict(labels),
+        codes=codes,
+        embedded=_embedded(study, subjects, names, codes) if Act.EMBEDDED in acts else Tokens({}),
+        redactor=Redactor.of(subjects) if Act.REDACT in acts else Redactor({}),
+        surrogates={kind: Surrogates(key, kind, originals) for kind in sorted(wanted)},
+        pairs={table.name: _pairs(plan, table) for table in study.tables},
+        time_of_day=plan.safeguards.time_of_day,
+    )
+
+
+def namespace(column: Column) -> str:
+    """The group of columns a recoded column shares its codes with."""
+    return column.namespace or column.name
+
+
+def _column(study: Study, planned: ColumnPlan) -> Column:
+    try:
+        return study[planned.table][planned.column]
+    except KeyError:
+        place = Place(planned.table, planned.column)
+        raise Unresolved("the plan names a column the study lacks", places=(place,)) from None
+
+
+def _check(plan: Plan, study: Study, labels: Mapping[str, LabelMap]) -> None:
+    """A plan read back from a file, or made by mistake, cannot let an identifier through."""
+    for planned in plan.columns:
+        column, place = _column(study, planned), Place(planned.table, planned.column)
+        wrong = ""
+        if planned.act is Act.KEEP and column.role not in _MAY_BE_KEPT:
+            wrong = "a column may not be kept: it identifies, or nobody has settled its role"
+        elif planned.act is not Act.REMOVE and column.role is Role.UNRESOLVED:
+            wrong = "a column without a settled role is in the plan"
+        elif (column.role is Role.SUBJECT_KEY) != (planned.act is Act.PSEUDONYM):
+            wrong = "the subject key, and nothing else, gets a pseudonym"
+        elif planned.act in _DATED and study[planned.table].subject_key is None:
+            wrong = "dates without a subject have neither a shift nor a baseline"
+        elif planned.act is Act.GENERALIZE and planned.column not in labels:
+            wrong = "a quasi-identifier has no labels"
+        if wrong:
+            raise Unresolved(wrong, places=(place,), cure="remove the column, or give it another role")
+
+
+def _codes(study: Study, subjects: Subjects, key: pseudonyms.ProjectKey) -> dict[str, dict[str, str]]:
+    """Codes of all recoded columns whose values are held, collision-checked over the whole study."""
+    values: dict[str, set[str]] = {}
+    for ref, held in subjects.identifying.items():
+        column = study[ref.table][ref.column]
+        if column.handling is Handling.RECODE:
+            values.setdefault(namespace(column), set()).update(held)
+    return {
+        name: dict(zip(ordered, pseudonyms.recode(key, name, ordered), strict=True))
+        for name, ordered in ((name, sorted(found)) for name, found in sorted(values.items()))
+    }
+
+
+def _embedded(study: Study, subjects: Subjects, names: list[str], codes: Mapping[str, Mapping[str, str]]) -> Tokens:
+    """Ids, their tails (an id without its study prefix) and other ids of a subject → pseudonym; recoded ids → code.
+
+    What could be several subjects' is redacted: no id is given to the wrong person. So is what is generalized
+    elsewhere (a site): its code inside an id would be finer than what may leave.
+    """
+    ids = subjects.ids.to_pylist()
+    shared: dict[str, str] = {}
+    for original, name in zip(ids, names, strict=True):
+        runs = spelling(original).split()
+        for tail in (" ".join(runs[at:]) for at in range(1, len(runs) - 1)):
+            shared[tail] = REDACTED if tail in shared else name
+    for alias, place in subjects.aliases.items():
+        shared[alias] = REDACTED if place == AMBIGUOUS else names[place]
+    for ref, values in subjects.identifying.items():
+        column = study[ref.table][ref.column]
+        known = codes.get(namespace(column), {}) if column.role is Role.DIRECT else {}
+        for value in values:
+            if column.handling is Handling.RECODE and len(spelling(value)) >= SHORTEST:
+                shared.setdefault(value, known.get(value, REDACTED))
+    whole = dict(zip(ids, names, strict=True))
+    return Tokens({**whole, **{value: entry for value, entry in shared.items() if value not in whole}})
+
+
+def _pairs(plan: Plan, table: Table) -> dict[str, str]:
+    """Start and end columns of one interval (AESTDTC and AEENDTC), both shifted, as text."""
+    shifted = {planned.column for planned in plan.of(table.name) if planned.act is Act.SHIFT}
+    found = {}
+    for start in sorted(shifted):
+        match = _START.match(start)
+        end = f"{match[1]}EN{match[2]}" if match else ""
+        if end in shifted:
+            found[start] = end
+    return found

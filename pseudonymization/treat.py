@@ -1,0 +1,301 @@
+"""(lookups, Arrow batch) → Arrow batch: the one kernel that every engine runs.
+
+Work is done on distinct values; a row costs gathers. A treated text column comes back as a dictionary that lists only
+what its rows use, and a blank cell of it is null.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from pseudonymization import cells, dates, isodates, pseudonyms
+from pseudonymization.columns import Column, Kind, Role
+from pseudonymization.dates import DateFlips, Dates
+from pseudonymization.faults import Place, Unresolved
+from pseudonymization.isodates import LAST_DAY, Days, Precision
+from pseudonymization.lookups import LabelMap, Lookups, look_up, namespace
+from pseudonymization.plan import Act, ColumnPlan
+
+__all__ = ["LabelMap", "Lookups", "Tally", "Treated", "look_up", "schema", "treat", "treat_counted"]
+
+TEXT = pa.dictionary(pa.int32(), pa.string())
+_CUT = {Act.TRUNCATE_MONTH: Precision.MONTH, Act.TRUNCATE_YEAR: Precision.YEAR}
+_SHAPE_KEPT = frozenset({Act.KEEP, Act.SHIFT})
+_METADATA = (b"label", b"format", b"width")
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """What was counted on the way: date flips per column, redactions per column and kind. Adds up over batches."""
+
+    flips: Mapping[tuple[str, str], DateFlips] = field(default_factory=dict)
+    redacted: Mapping[tuple[str, str, str], int] = field(default_factory=dict)
+
+    def __add__(self, other: "Tally") -> "Tally":
+        places = [*self.flips, *(place for place in other.flips if place not in self.flips)]
+        nothing = DateFlips()
+        flips = {at: self.flips.get(at, nothing) + other.flips.get(at, nothing) for at in places}
+        return Tally(flips, dict(Counter(self.redacted) + Counter(other.redacted)))
+
+
+@dataclass(frozen=True, slots=True)
+class Treated:
+    """A treated batch and what was counted in it."""
+
+    batch: pa.RecordBatch
+    tally: Tally
+
+
+def schema(lookups: Lookups, table: str, original: pa.Schema) -> pa.Schema:
+    """The schema of a treated table: removed columns absent, labels kept, all other metadata gone.
+
+    Raises:
+        Unresolved: a column that nobody planned, or a planned one that is missing.
+    """
+    _check_columns(lookups, table, original)
+    fields = []
+    for column in original:
+        planned = lookups.planned(table, column.name)
+        if planned.act is Act.REMOVE:
+            continue
+        kind = _kind_of(lookups, planned, column.type)
+        carried = {name: value for name, value in (column.metadata or {}).items() if name in _METADATA}
+        if planned.act not in _SHAPE_KEPT:
+            carried = {name: value for name, value in carried.items() if name == b"label"}
+        label = lookups.study[table][column.name].label
+        if label:
+            carried.setdefault(b"label", label.encode())
+        fields.append(pa.field(column.name, kind, metadata=carried or None))
+    return pa.schema(fields)
+
+
+def _check_columns(lookups: Lookups, table: str, original: pa.Schema) -> None:
+    for name in original.names:
+        lookups.planned(table, name)
+        if original.names.count(name) > 1:
+            raise Unresolved("two columns have one name", places=(Place(table, name),))
+    for planned in lookups.plan[table].values():
+        if planned.act is not Act.REMOVE and planned.column not in original.names:
+            raise Unresolved("a planned column is missing", places=(Place(table, planned.column),))
+
+
+def _kind_of(lookups: Lookups, planned: ColumnPlan, original: pa.DataType) -> pa.DataType:
+    plain = original.value_type if pa.types.is_dictionary(original) else original
+    if planned.act is Act.STUDY_DAY:
+        return pa.int64()
+    if planned.act is Act.GENERALIZE and lookups.labels[planned.column].kind is Kind.NUMBER:
+        return pa.int64() if pa.types.is_integer(plain) else pa.float64()
+    if planned.act is Act.KEEP:
+        return TEXT if pa.types.is_dictionary(original) and pa.types.is_string(plain) else original
+    if planned.act is Act.SHIFT and pa.types.is_temporal(plain):
+        return plain
+    return TEXT
+
+
+def treat(lookups: Lookups, table: str, batch: pa.RecordBatch, first_row: int = 0) -> pa.RecordBatch:
+    """The batch as the plan wants it; rows in their order. See `treat_counted`."""
+    return treat_counted(lookups, table, batch, first_row).batch
+
+
+def treat_counted(lookups: Lookups, table: str, batch: pa.RecordBatch, first_row: int = 0) -> Treated:
+    """The batch as the plan wants it, and what was counted. `first_row` rows of the table stood before this batch.
+
+    Raises:
+        Unresolved: a column nobody planned, a subject or a value nobody looked up, a date of no subject.
+        Unreadable: a date that does not parse. Both name table, column and rows, never a value.
+    """
+    return _Batch(lookups, table, batch, first_row).treated()
+
+
+class _Batch:
+    """One batch on its way: who each row is about, and the date columns read once."""
+
+    def __init__(self, lookups: Lookups, table: str, batch: pa.RecordBatch, first_row: int) -> None:
+        self.lookups, self.table, self.batch, self.first_row = lookups, table, batch, first_row
+        self.schema = schema(lookups, table, batch.schema)
+        self.key = lookups.study[table].subject_key
+        self.who = self._who()
+        self.blank = lookups.blanked[self.who] if self.key else np.zeros(batch.num_rows, dtype=np.bool_)
+        self.flips: dict[tuple[str, str], DateFlips] = {}
+        self.redacted: Counter[tuple[str, str, str]] = Counter()
+        self.by = lookups.shifts[self.who]
+        self.read: dict[str, Dates] = {}
+        self.moved: dict[str, Days] = {}
+        self.clamped: dict[str, int] = {}
+
+    def treated(self) -> Treated:
+        self._move_dates()
+        arrays = [
+            self._column(name).cast(kind) for name, kind in zip(self.schema.names, self.schema.types, strict=True)
+        ]
+        batch = pa.RecordBatch.from_arrays(arrays, schema=self.schema)
+        return Treated(batch, Tally(self.flips, dict(self.redacted)))
+
+    def _who(self) -> npt.NDArray[np.int32]:
+        if self.key is None:
+            return np.full(self.batch.num_rows, -1, dtype=np.int32)
+        ids = cells.encode(self.batch.column(self.key))
+        places = self.lookups.subjects.positions(ids.values)
+        if (places < 0).any():
+            rows = ids.rows_of(places < 0, self.first_row)
+            raise Unresolved("a subject is not in the study", places=(Place(self.table, self.key, rows),))
+        return np.append(places, np.int32(-1))[ids.codes]
+
+    def _column(self, name: str) -> pa.Array:
+        planned = self.lookups.planned(self.table, name)
+        array = self.batch.column(name)
+        match planned.act:
+            case Act.PSEUDONYM:
+                return cells.dictionary(self.who, self.lookups.pseudonyms)
+            case Act.KEEP:
+                return self._kept(planned, array)
+            case Act.GENERALIZE:
+                return self._generalized(name, array)
+            case Act.SHIFT:
+                return self._shifted(name, array)
+            case Act.TRUNCATE_MONTH | Act.TRUNCATE_YEAR:
+                return self._truncated(name, array, _CUT[planned.act])
+            case Act.STUDY_DAY:
+                return self._study_day(name, array)
+            case _:
+                return self._reworded(self.lookups.study[self.table][name], planned.act, array)
+
+    def _kept(self, planned: ColumnPlan, array: pa.Array) -> pa.Array:
+        if planned.role == Role.QUASI and self.blank.any():
+            places = np.arange(len(array))
+            array = array.take(pa.array(places, mask=self.blank))
+        return cells.pruned(array)
+
+    def _generalized(self, name: str, array: pa.Array) -> pa.Array:
+        wanted = self.lookups.labels[name]
+        column = cells.encode(array)
+        labels = [wanted.labels.get(text) for text in column.texts()]
+        unknown = np.array([label is None for label in labels], dtype=np.bool_)
+        if unknown.any():
+            place = Place(self.table, name, column.rows_of(unknown, self.first_row))
+            raise Unresolved("a value has no label in its hierarchy", places=(place,))
+        missing = wanted.labels.get("", "")
+        codes = np.where(column.codes < 0, np.int32(len(labels)), column.codes)
+        codes[self.blank] = cells.MISSING
+        labels.append(missing)
+        if wanted.kind is Kind.NUMBER:
+            numbers = np.array([float(label) if label else np.nan for label in labels] + [np.nan])
+            values = numbers[codes]
+            absent = np.isnan(values)
+            whole = pa.types.is_integer(self.schema.field(name).type)
+            return pa.array(np.where(absent, 0, values).astype(np.int64 if whole else np.float64), mask=absent)
+        return cells.relabel(cells.Coded(codes, pa.nulls(0)), labels)
+
+    def _place(self, name: str) -> Place:
+        return Place(self.table, name)
+
+    def _is_text(self, name: str) -> bool:
+        kind = self.batch.schema.field(name).type
+        plain = kind.value_type if pa.types.is_dictionary(kind) else kind
+        if pa.types.is_temporal(plain):
+            return False
+        if pa.types.is_string(plain) or pa.types.is_large_string(plain) or pa.types.is_null(plain):
+            return True
+        raise dates.without_epoch(self._place(name))
+
+    def _move_dates(self) -> None:
+        """Text dates that are shifted, read and moved: both ends of an interval before either is spelled."""
+        for planned in self.lookups.plan[self.table].values():
+            name = planned.column
+            if planned.act is Act.SHIFT and self._is_text(name):
+                self.read[name] = dates.read(self.batch.column(name), self._place(name), self.first_row)
+                self._needs_subject(name, self.read[name].codes >= 0)
+                self.moved[name] = self.read[name].days + self.by
+        for start, end in self.lookups.pairs[self.table].items():
+            if start in self.read and end in self.read:
+                self._clamp(start, end)
+        for name, read in self.read.items():
+            self._count_flips(name, read)
+
+    def _clamp(self, start: str, end: str) -> None:
+        new_start, new_end, starts, ends = dates.clamp(
+            self.read[start], self.read[end], self.moved[start], self.moved[end]
+        )
+        self.moved[start], self.moved[end] = new_start, new_end
+        self.clamped[start], self.clamped[end] = int(starts.sum()), int(ends.sum())
+
+    def _count_flips(self, name: str, read: Dates) -> None:
+        coarse = (read.parsed.precision == Precision.YEAR) | (read.parsed.precision == Precision.MONTH)
+        if not coarse.any():
+            return
+        partial = int(np.append(coarse, False)[read.codes].sum())
+        flipped = dates.flips(read, self.moved[name], self.lookups.baseline[self.who], self.by)
+        self.flips[self.table, name] = DateFlips(partial, flipped, self.clamped.get(name, 0))
+
+    def _needs_subject(self, name: str, present: npt.NDArray[np.bool_]) -> None:
+        lost = present & (self.who < 0)
+        if lost.any():
+            rows = cells.rows_where(lost, self.first_row)
+            raise Unresolved("a date stands in a row without a subject", places=(Place(self.table, name, rows),))
+
+    def _shifted(self, name: str, array: pa.Array) -> pa.Array:
+        if name in self.read:
+            moved = self.moved[name]
+            self._in_time(name, moved)
+            return dates.shift(self.read[name], self.by, moved, time_of_day=self.lookups.time_of_day)
+        array = array.dictionary_decode() if pa.types.is_dictionary(array.type) else array
+        days, present = dates.arrow_days(array)
+        self._needs_subject(name, present)
+        self._in_time(name, np.where(present, days + self.by, 0))
+        return dates.shift_arrow(array, self.by, time_of_day=self.lookups.time_of_day)
+
+    def _in_time(self, name: str, moved: Days) -> None:
+        late = moved > LAST_DAY
+        if late.any():
+            raise dates.unreadable(self._place(name), cells.rows_where(late, self.first_row))
+
+    def _truncated(self, name: str, array: pa.Array, precision: Precision) -> pa.Array:
+        if self._is_text(name):
+            return dates.truncate(dates.read(array, self._place(name), self.first_row), precision)
+        array = array.dictionary_decode() if pa.types.is_dictionary(array.type) else array
+        return dates.truncate_arrow(array, precision)
+
+    def _study_day(self, name: str, array: pa.Array) -> pa.Array:
+        if self._is_text(name):
+            read = dates.read(array, self._place(name), self.first_row)
+            days, complete = read.days, read.precision == isodates.Precision.DAY
+        else:
+            array = array.dictionary_decode() if pa.types.is_dictionary(array.type) else array
+            days, complete = dates.arrow_days(array)
+        return dates.study_days(days, complete, self.lookups.baseline[self.who])
+
+    def _reworded(self, column: Column, act: Act, array: pa.Array) -> pa.Array:
+        coded = cells.encode(array)
+        texts = coded.texts()
+        if act is Act.RECODE:
+            return cells.relabel(coded, self._recoded(namespace(column), texts))
+        if act is Act.SURROGATE:
+            return cells.relabel(coded, self.lookups.surrogates[column.surrogate or "name"].stand_ins(texts))
+        if act is Act.EMBEDDED:
+            replace = self._replacer(column)
+            return cells.relabel(coded, [replace(text) for text in texts])
+        if act is not Act.REDACT:
+            raise Unresolved("a treatment that nobody knows", places=(self._place(column.name),))
+        redacted = [self.lookups.redactor.redact(text) for text in texts]
+        uses = np.bincount(coded.codes[coded.codes >= 0], minlength=len(texts))
+        for (_, kinds), times in zip(redacted, uses.tolist(), strict=True):
+            for kind, found in kinds.items():
+                self.redacted[self.table, column.name, kind] += found * times
+        return cells.relabel(coded, [text for text, _ in redacted])
+
+    def _replacer(self, column: Column) -> Callable[[str], str]:
+        """Ids in text. In a column of findings, a cell that is a number as a whole is a finding and no id."""
+        known = self.lookups.embedded
+        if column.role is Role.DIRECT:
+            return known.replace
+        return lambda text: text if text.isdecimal() else known.replace(text)
+
+    def _recoded(self, group: str, texts: list[str]) -> list[str]:
+        held = self.lookups.codes.get(group, {})
+        rest = [text for text in texts if text not in held]
+        fresh = dict(zip(rest, pseudonyms.recode(self.lookups.key, group, rest), strict=True))
+        return [held.get(text) or fresh[text] for text in texts]
