@@ -1,0 +1,183 @@
+"""The loaded rules, and what they come to on one day: conditions compiled once and kept."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from functools import lru_cache
+from typing import Any
+
+from policies.conditions import Compiler, Test, country_codes, words_of
+from policies.faults import RuleFault
+from policies.measures import NAMED_CODE
+from policies.merge import JoinedPolicy, demands_of
+from policies.model import DatedList, Duty, Flag, Regime, Rule
+
+
+@dataclass(frozen=True, slots=True)
+class BoundRule:
+    """A rule ready to be asked: its conditions as functions, its demands as a policy."""
+
+    rule: Rule
+    when: Test
+    requires: Test | None
+    instruments: tuple[str, ...]
+    duties: tuple[tuple[Duty, Test | None], ...]
+    policy: JoinedPolicy
+    changes: Callable[[dict[str, Any]], Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class BoundRegime:
+    """A regime on one day: the rules that are law, definitions left out (they stand in the compiler's terms)."""
+
+    regime: Regime
+    binds: Test
+    rules: tuple[BoundRule, ...]
+    publishes: tuple[tuple[str, str, Callable[[dict[str, Any]], Any]], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RulesOfDay:
+    """All regimes as they stand on one day."""
+
+    day: date
+    regimes: tuple[BoundRegime, ...]
+    flags: tuple[Flag, ...]
+    lists: Mapping[str, DatedList]
+
+
+@dataclass(frozen=True, eq=False)
+class Rules:
+    """All regimes and lists, with the hash of the files they came from."""
+
+    regimes: tuple[Regime, ...]
+    lists: Mapping[str, DatedList] = field(default_factory=dict)
+    bundle: str = ""
+
+    @property
+    def list_versions(self) -> Mapping[str, str]:
+        """The version of each list, by its id."""
+        return {name: each.version for name, each in sorted(self.lists.items())}
+
+    def on(self, day: date) -> RulesOfDay:
+        """What is law on this day, compiled; kept for the days asked last."""
+        return _on(self, day)
+
+    def rule(self, rule_id: str) -> tuple[Rule, ...]:
+        """All versions of a rule, in the order of the file."""
+        return tuple(rule for regime in self.regimes for rule in regime.rules if rule.id == rule_id)
+
+    def without(self, *rule_ids: str) -> "Rules":
+        """The same rules less some: what would hold if they were not law."""
+        kept = tuple(
+            Regime(
+                regime.id, regime.title, regime.jurisdiction, regime.binds,
+                tuple(rule for rule in regime.rules if rule.id not in rule_ids),
+                regime.flags, regime.publishes, regime.file,
+            )
+            for regime in self.regimes
+        )  # fmt: skip
+        return Rules(kept, self.lists, f"{self.bundle} without {', '.join(rule_ids)}")
+
+    def check(self, regime: Regime, defined: set[str]) -> None:
+        """Compile every rule of a regime, whatever its dates.
+
+        Raises:
+            RuleFault: a condition that cannot be compiled, a term nobody defines, a flag nobody declares.
+        """
+        compiler = Compiler({name: each.on(date.max) for name, each in self.lists.items()})
+        flags = {flag.name: flag for each in self.regimes for flag in each.flags}
+        for rule in regime.rules:
+            place = f"{rule.file}:{rule.line}"
+            try:
+                _bound_rule(rule, compiler)
+            except RuleFault as wrong:
+                raise RuleFault(f"rule `{rule.id}`: {wrong.reason}", place=place, cure=wrong.cure) from None
+            for name, value in rule.sets.items():
+                if name not in flags or (value not in flags[name].order and "{" not in str(value)):
+                    raise RuleFault(f"rule `{rule.id}` sets `{name}` to a value it cannot have", place=place)
+            conditions = [rule.when, rule.requires, *(duty.evidenced_by for duty in rule.duties)]
+            for term in sorted(words_of(conditions, "term") - defined):
+                raise RuleFault(f"rule `{rule.id}` uses the term `{term}`, which no rule defines", place=place)
+            for code in sorted(country_codes(conditions)):
+                raise RuleFault(f"rule `{rule.id}`: `{code}` is no ISO 3166-1 alpha-2 country code", place=place)
+        try:
+            _bound_regime(regime, compiler, date.max)
+        except RuleFault as wrong:
+            raise RuleFault(wrong.reason, place=f"{regime.file}:1", cure=wrong.cure) from None
+
+
+@lru_cache(maxsize=256)
+def _on(rules: Rules, day: date) -> RulesOfDay:
+    compiler = Compiler({name: each.on(day) for name, each in rules.lists.items()})
+    for regime in rules.regimes:
+        for rule in regime.rules:
+            if rule.defines and rule.applies_on(day):
+                scope = compiler.compile(regime.binds)
+                compiler.terms.setdefault(rule.defines, []).append(_both(scope, compiler.compile(rule.when)))
+    return RulesOfDay(
+        day=day,
+        regimes=tuple(_bound_regime(regime, compiler, day) for regime in rules.regimes),
+        flags=tuple(flag for regime in rules.regimes for flag in regime.flags),
+        lists=rules.lists,
+    )
+
+
+def _both(one: Test, other: Test) -> Test:
+    def both(view: dict[str, Any]) -> Any:
+        first = one(view)
+        if first is False:
+            return False
+        second = other(view)
+        if first is True or second is False:
+            return second
+        return first if second is True else first | second
+
+    return both
+
+
+def _bound_regime(regime: Regime, compiler: Compiler, day: date) -> BoundRegime:
+    publishes = []
+    for flag, how in regime.publishes.items():
+        if "term" in how:
+            publishes.append((flag, "term", compiler.compile({"term": how["term"]})))
+            continue
+        entry = NAMED_CODE.findings.get(how["finding"])
+        if entry is None:
+            raise RuleFault(f"no such finding: `{how['finding']}`")
+        arguments = {name: value for name, value in how.items() if name != "finding"}
+        if not entry.arguments.issuperset(arguments):
+            raise RuleFault(f"finding `{entry.name}` takes {', '.join(sorted(entry.arguments)) or 'no arguments'}")
+        if "list" in arguments:
+            arguments["members"] = compiler.members(arguments["list"])
+        publishes.append((flag, "finding", _bound_finding(entry.work_out, arguments)))
+    return BoundRegime(
+        regime=regime,
+        binds=compiler.compile(regime.binds),
+        rules=tuple(_bound_rule(rule, compiler) for rule in regime.rules if rule.applies_on(day) and not rule.defines),
+        publishes=tuple(publishes),
+    )
+
+
+def _bound_finding(work_out: Callable[..., Any], arguments: Mapping[str, Any]) -> Callable[[dict[str, Any]], Any]:
+    return lambda view: work_out(view, arguments)
+
+
+def _bound_rule(rule: Rule, compiler: Compiler) -> BoundRule:
+    changes = None
+    if rule.transforms_by:
+        if rule.transforms_by not in NAMED_CODE.findings:
+            raise RuleFault(f"no such finding: `{rule.transforms_by}`")
+        changes = _bound_finding(NAMED_CODE.findings[rule.transforms_by].work_out, {})
+    return BoundRule(
+        rule=rule,
+        when=compiler.compile(rule.when),
+        requires=compiler.compile(rule.requires) if rule.requires is not None else None,
+        instruments=tuple(sorted(words_of(rule.requires, "instrument"))),
+        duties=tuple(
+            (duty, compiler.compile(duty.evidenced_by) if duty.evidenced_by is not None else None)
+            for duty in rule.duties
+        ),
+        policy=JoinedPolicy(frozenset(demands_of(rule.data, rule.ref))),
+        changes=changes,
+    )

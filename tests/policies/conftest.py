@@ -1,0 +1,8 @@
+import pytest
+
+from policies.loader import load
+
+
+@pytest.fixture(scope="session")
+def rules():
+    return load()
