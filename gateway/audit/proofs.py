@@ -62,7 +62,7 @@ def prove(engine: Engine, log_dir: Path, event_id: str) -> Receipt:
     Raises NotFound for an unknown event, NotPossible for one that no checkpoint covers yet, LogBroken when
     database and log contradict each other.
     """
-    with engine.connect() as connection:
+    with tables.reading(engine) as connection:
         row = connection.execute(
             select(tables.event.c.idx, tables.event.c.leaf).where(tables.event.c.event_id == event_id)
         ).one_or_none()

@@ -21,7 +21,7 @@ def rebuild(engine: Engine, log_dir: Path, key: VerifierKey) -> list[str]:
     Signs nothing. Raises LogBroken when the checkpoint is missing or not of `key`, or when the database does not
     hash to its root: then the folder is the evidence, and is left alone.
     """
-    with files.locked(log_dir), engine.connect() as connection:
+    with files.locked(log_dir), tables.reading(engine) as connection:
         checkpoint = published_checkpoint(log_dir, key)
         if checkpoint is None:
             raise LogBroken(

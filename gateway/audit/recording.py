@@ -165,7 +165,7 @@ class Sequencer:
 def waiting(engine: Engine) -> int:
     """How many events are committed but not sequenced."""
     event = tables.event
-    with engine.connect() as connection:
+    with tables.reading(engine) as connection:
         return connection.execute(select(func.count()).select_from(event).where(event.c.idx.is_(None))).scalar_one()
 
 

@@ -115,6 +115,7 @@ def _only_sequencer(engine: Engine) -> Iterator[Connection]:
 
 def _head(connection: Connection) -> tuple[int, bytes]:
     """Size and root that the database has integrated."""
+    connection.execution_options(**{tables.READING: True})
     row = connection.execute(select(tables.head.c.size, tables.head.c.root)).one_or_none()
     connection.rollback()
     return (row.size, bytes(row.root)) if row is not None else (0, EMPTY_ROOT)
@@ -126,6 +127,7 @@ def _integrate(connection: Connection, batch: int, now: datetime) -> list[bytes]
     Taken by `idx IS NULL`, never by `id` above the last: on PostgreSQL a lower id can become visible later.
     """
     event, head = tables.event, tables.head
+    connection.execution_options(**{tables.READING: False})
     with connection.begin():
         # A write first: on SQLite this takes the lock before anything is read (as BEGIN IMMEDIATE would).
         connection.execute(update(head).values(id=1))
@@ -202,6 +204,7 @@ def _integrated(connection: Connection, start: int, end: int) -> Iterator[bytes]
     """Leaves at the indexes from `start` up to `end`, in order."""
     if start >= end:
         return
+    connection.execution_options(**{tables.READING: True})
     event = tables.event
     query = select(event.c.leaf).where(event.c.idx >= start, event.c.idx < end).order_by(event.c.idx)
     with connection.execute(query, execution_options={"yield_per": BATCH}) as rows:

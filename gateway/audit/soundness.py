@@ -58,7 +58,7 @@ def verify(engine: Engine, log_dir: Path, keys: Sequence[VerifierKey]) -> Soundn
     may run while events are being written: what is published cannot change, what is not yet is only counted.
     """
     reading = _Reading(log_dir, keys)
-    with engine.connect() as connection:
+    with tables.reading(engine) as connection:
         reading.read_database(connection)
     return reading.verdict()
 
@@ -120,8 +120,8 @@ class _Reading:
         for number, rows in _by_tile(connection, max(size, integrated)):
             self._tile(number, rows, size)
         self._gap(max(size, integrated))
-        self._strays(connection, integrated)
-        self._waiting(connection)
+        self._strays(connection)
+        self._waiting(connection, integrated)
         self._whole(integrated)
         self._misplaced()
         self._erased()
@@ -249,11 +249,13 @@ class _Reading:
         for name in row.personal.keys() - leaf.personal.keys():
             self.find(f"`audit_personal` of index {row.index}, field `{name}`: was never logged")
 
-    def _strays(self, connection: Connection, integrated: int) -> None:
+    def _strays(self, connection: Connection) -> None:
         """Rows that no sequencer placed, and parts of events that are not there."""
         event = tables.event
+        # The head is read again, in the same statement: the sequencer may have gone on since.
+        reached = select(func.coalesce(func.max(tables.head.c.size), 0)).scalar_subquery()
         strays = connection.execute(
-            select(event.c.idx).where((event.c.idx >= integrated) | (event.c.idx < 0)).order_by(event.c.idx).limit(10)
+            select(event.c.idx).where((event.c.idx >= reached) | (event.c.idx < 0)).order_by(event.c.idx).limit(10)
         )
         for (index,) in strays:
             if not isinstance(index, int) or index < 0 or self.checkpoint is None or index >= self.checkpoint.size:
@@ -267,14 +269,17 @@ class _Reading:
             if orphans:
                 self.find(f"`{table.name}`: {orphans} rows belong to events that are not in the database")
 
-    def _waiting(self, connection: Connection) -> None:
+    def _waiting(self, connection: Connection, integrated: int) -> None:
         event = tables.event
         waiting = connection.execute(select(func.count()).select_from(event).where(event.c.idx.is_(None))).scalar_one()
         if waiting:
             self.notes.append(f"{waiting} events wait for the sequencer")
-        erasures = select(event.c.leaf).where(event.c.idx.is_(None), event.c.kind == EventKind.PERSONAL_ERASED.value)
+        erasures = select(event.c.leaf).where(
+            event.c.idx.is_(None) | (event.c.idx >= integrated), event.c.kind == EventKind.PERSONAL_ERASED.value
+        )
         for (leaf,) in connection.execute(erasures):
-            self._erasure(read_leaf(as_bytes(leaf)))
+            with suppress(ValueError):  # no leaf: the sequencer will give it a place, and then it is found
+                self._erasure(read_leaf(as_bytes(leaf)))
 
     def _whole(self, integrated: int) -> None:
         """The root over all rows, computed apart from all tiles."""

@@ -8,6 +8,8 @@ from sqlalchemy import (
     BigInteger,
     CheckConstraint,
     Column,
+    Connection,
+    Engine,
     ForeignKey,
     Index,
     Integer,
@@ -19,6 +21,9 @@ from sqlalchemy import (
 )
 
 metadata = MetaData()
+
+READING = "reading"
+"""Execution option of a connection that only reads: on SQLite the store then takes no write lock for it."""
 
 event = Table(
     "audit_event",
@@ -68,3 +73,8 @@ head = Table(
     Column("time", String(27), nullable=False),
     CheckConstraint("id = 1", name="audit_head_is_one_row"),
 )
+
+
+def reading(engine: Engine) -> Connection:
+    """A connection that only reads, and so never waits for writers nor makes them wait."""
+    return engine.connect().execution_options(**{READING: True})

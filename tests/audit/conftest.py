@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from sqlalchemy import Connection, Engine, create_engine, text
-from sqlalchemy import event as listen
+from sqlalchemy import Engine, create_engine, text
 
 from gateway import audit
 from gateway.domain.event import Event, EventKind, Outcome
+from gateway.storage.database import open_database
 
 START = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
@@ -64,25 +64,18 @@ class Ledger:
 
     def edit(self, statement: str, **values: object) -> None:
         """What an administrator of the database does behind our back."""
-        with self.engine.begin() as connection:
-            _free_of_keys(connection)
+        with self.engine.connect() as connection:
+            if connection.dialect.name == "postgresql":
+                connection.execute(text("SET session_replication_role = replica"))
+            else:
+                connection.connection.driver_connection.execute("PRAGMA foreign_keys=OFF")
             assert connection.execute(text(statement), values).rowcount > 0
-
-
-def _free_of_keys(connection: Connection) -> None:
-    if connection.dialect.name == "postgresql":
-        connection.execute(text("SET LOCAL session_replication_role = replica"))
+            connection.commit()
+            connection.invalidate()
 
 
 def sqlite(path: Path) -> Engine:
-    engine = create_engine(f"sqlite:///{path}")
-
-    @listen.listens_for(engine, "connect")
-    def _configure(connection, _record) -> None:
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA synchronous=FULL")
-
-    return engine
+    return open_database(f"sqlite:///{path}")
 
 
 @pytest.fixture(scope="session")

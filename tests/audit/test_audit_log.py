@@ -357,3 +357,13 @@ def test_the_background_sequencer_survives_a_fault_and_says_it(ledger: Ledger) -
         (ledger.log_dir / "checkpoint").write_text(checkpoint)
         assert mended.wait(30)
     assert "checkpoint in the log folder" in str(told[0])
+
+
+def test_reading_the_log_does_not_wait_for_a_writer(local_ledger: Ledger) -> None:
+    local_ledger.grow(5)
+    with local_ledger.engine.begin() as writing:
+        audit.append(writing, local_ledger.event(5), START)
+        assert local_ledger.verify().sound
+        assert audit.waiting(local_ledger.engine) == 0
+        audit.prove(local_ledger.engine, local_ledger.log_dir, local_ledger.ids[0])
+        audit.rebuild(local_ledger.engine, local_ledger.log_dir, local_ledger.signer.verifier)
