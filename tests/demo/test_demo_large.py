@@ -72,9 +72,19 @@ def test_study_days_follow_from_dates(folder, lab):
     assert ((days - starts).astype(int) + 1 == np.array(some["LBDY"].to_pylist())).all()
 
 
-def test_text_and_number_of_a_result_are_the_same(lab):
-    some = lab.slice(700_000, 5_000)
-    assert [float(text) for text in some["LBORRES"].to_pylist()] == some["LBSTRESN"].to_pylist()
+def test_one_visit_of_a_subject_is_one_moment_even_across_row_groups(lab):
+    visits = lab.select(["USUBJID", "VISITNUM", "LBDTC"]).unify_dictionaries().group_by(["USUBJID", "VISITNUM"])
+    assert pc.max(visits.aggregate([("LBDTC", "count_distinct")])["LBDTC_count_distinct"]).as_py() == 1
+
+
+def test_text_and_number_of_a_result_are_the_same_in_the_same_unit(lab):
+    same = lab.filter(pc.equal(lab["LBORRESU"].cast(pa.string()), lab["LBSTRESU"].cast(pa.string()))).slice(0, 5_000)
+    assert [float(text) for text in same["LBORRES"].to_pylist()] == same["LBSTRESN"].to_pylist()
+
+
+def test_americans_report_in_their_own_units(lab):
+    some = lab.slice(0, 5_000)
+    assert {"g/dL", "mg/dL"} <= set(some["LBORRESU"].to_pylist())
     assert set(some["LBNRIND"].to_pylist()) == {"LOW", "NORMAL", "HIGH"}
 
 
