@@ -11,7 +11,7 @@ from gateway.demo.canary import SUBJECTS, TABLES, write_canary_study
 
 ORDINARY = {"STUDYID", "DOMAIN", "RDOMAIN", "IDVAR", "IDVARVAL", "QNAM", "QLABEL", "AGE", "AGEU", "SEX", "COUNTRY"}
 ORDINARY |= {"DTHFL", "AESER", "AESDTH", "AESHOSP", "LBBLFL", "VISITNUM"}
-SHARED = {"USUBJID", "SITEID", "SUBJID", "RELID", "INVID", "LBORRES", "LBSTRESC", "LBSTRESN", "RFSTDTC"}
+SHARED = {"USUBJID", "SITEID", "SUBJID", "RELID", "INVID", "LBORRES", "LBSTRESC", "LBSTRESN"}
 
 
 @pytest.fixture(scope="module")
