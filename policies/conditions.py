@@ -189,6 +189,12 @@ class Compiler:
             raise RuleFault(f"no such list: `{name}`", cure=f"known: {', '.join(sorted(self._lists))}")
         return self._lists[name]
 
+    def _listed(self, wanted: Mapping[str, Any]) -> frozenset[str]:
+        """The values of one list or of several, and further values beside them: {lists: [a, b], and: [US]}."""
+        self._only(wanted, {"list", "lists", "and"})
+        names = [wanted["list"]] if "list" in wanted else wanted.get("lists", ())
+        return frozenset(wanted.get("and", ())).union(*(self.members(name) for name in names))
+
     def _comparison(self, condition: Mapping[str, Any], besides: set[str]) -> tuple[str, Any]:
         operators = [key for key in condition if key in OPERATORS]
         if len(operators) != 1:
@@ -196,8 +202,7 @@ class Compiler:
         self._only(condition, besides | {operators[0]})
         wanted = condition[operators[0]]
         if isinstance(wanted, Mapping):
-            self._only(wanted, {"list"})
-            return operators[0], self.members(wanted["list"])
+            return operators[0], self._listed(wanted)
         if operators[0] in _MANY:
             if not isinstance(wanted, list | tuple):
                 raise RuleFault(f"`{operators[0]}` takes a list")

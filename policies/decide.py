@@ -71,7 +71,7 @@ def decide(facts: Facts | Mapping[str, Any], rules: Rules, as_of: date) -> Verdi
         conditions=_conditions(found),
         missing=tuple(sorted({name for group in reasons.values() for each in group for name in each.missing})),
         transforms=_transforms(found),
-        flags=joined_flags([each.flags for each in found], day.flags),
+        flags=_flags(found, day, policy),
         partitions=parts,
         partial_release_allowed=tuple(clean) if 0 < len(clean) < len(parts) else (),
         expires_at=min(ends) if ends else None,
@@ -114,13 +114,14 @@ def _ask(bound: BoundRule, scope: Truth, view: dict[str, Any], found: _Found, da
     if rule.data_from:
         found.policies.extend(_carried(rule, view))
     if scope is True:
-        for name, value in rule.sets.items():
-            found.flags.setdefault(name, set()).add(_filled(value, view))
+        _publish(rule.sets, view, found)
         _note_end(bound, view, found, day)
     if rule.otherwise is not None:
         met: Truth = bound.requires(view) if bound.requires is not None else False
         if met is not True:
             _object(bound, scope, met, found)
+            if scope is True and met is False:
+                _publish(rule.otherwise.sets, view, found)
             return
     for change in (bound.changes(view) or ()) if bound.changes is not None and scope is True else ():
         found.transforms.append({**change, "rule": rule.id})
@@ -164,11 +165,16 @@ def _carried(rule: Rule, view: Mapping[str, Any]) -> Iterable[JoinedPolicy]:
             raise FactFault(wrong.reason, place=f"instruments.{rule.data_from}") from None
 
 
+def _publish(flags: Mapping[str, Any], view: Mapping[str, Any], found: _Found) -> None:
+    for name, value in flags.items():
+        found.flags.setdefault(name, set()).add(_filled(value, view))
+
+
 def _filled(value: Any, view: Mapping[str, Any]) -> Any:
     if not isinstance(value, str) or "{" not in value:
         return value
-    places = view.get("places", ("unknown",))
-    return value.replace("{destination}", view.get("transfer.destination", places[0]))
+    places = view.get("third_places") or view.get("places") or ("unknown",)
+    return value.replace("{destination}", places[0])
 
 
 def _note_end(bound: BoundRule, view: Mapping[str, Any], found: _Found, day: RulesOfDay) -> None:
@@ -236,6 +242,13 @@ def _united(found: Iterable[_Found], decision: Decision) -> tuple[Reason, ...]:
                 else reason
             )
     return tuple(united[ref] for ref in sorted(united))
+
+
+def _flags(found: Iterable[_Found], day: RulesOfDay, policy: JoinedPolicy) -> dict[str, Any]:
+    flags = joined_flags([each.flags for each in found], day.flags)
+    if policy.values["k"] > 1:
+        flags["required_k"] = policy.values["k"]
+    return flags
 
 
 def _conditions(found: Iterable[_Found]) -> tuple[Condition, ...]:

@@ -61,13 +61,13 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class AccessVerdict:
-    """The answer: whether, which row said so (`no-row-allows` if none did), and why.
+    """The answer: whether, the name of the row that said so (`no-row-allows` if none did), and why.
 
     `roles_that_could` names, for a denial, the roles that some row would let do this.
     """
 
     allowed: bool
-    row: str
+    name: str
     because: str
     roles_that_could: tuple[str, ...] = ()
 
@@ -91,6 +91,15 @@ def read_rows(path: Path | None = None) -> tuple[Row, ...]:
                 raise RuleFault("a row has eight fields", place=place)
             rows.append(checked(Row(*fields), place=place))
     return tuple(rows)
+
+
+def load(path: Path | None = None) -> "Enforcer":
+    """An enforcer for the rows of a policy file (the package's own by default).
+
+    Raises:
+        RuleFault: a row is not well formed; `place` is file and line.
+    """
+    return Enforcer(read_rows(path))
 
 
 def checked(row: Row, *, place: str = "") -> Row:
@@ -155,9 +164,9 @@ class Enforcer:
         verdicts = [self._asked(role, study, obj, act, case) for role in roles]
         # A deny on any role held beats an allow on any other.
         for row in [row for row, _ in verdicts if row and row.effect == "deny"]:
-            return AccessVerdict(allowed=False, row=row.name, because=row.because)
+            return AccessVerdict(allowed=False, name=row.name, because=row.because)
         for row in [row for row, allowed in verdicts if row and allowed]:
-            return AccessVerdict(allowed=True, row=row.name, because=row.because)
+            return AccessVerdict(allowed=True, name=row.name, because=row.because)
         return self._nobody_allows(study, obj, act, roles)
 
     def _asked(self, role: str, study: str, obj: str, act: str, case: Env) -> tuple[Row | None, bool]:
@@ -181,7 +190,7 @@ class Enforcer:
         held = ", ".join(roles) or "none"
         who = " or ".join(could) or "nobody"
         because = f"no row allows {obj} {act} with the roles held ({held}) in this case; {who} may, where the case fits"
-        return AccessVerdict(allowed=False, row="no-row-allows", because=because, roles_that_could=tuple(could))
+        return AccessVerdict(allowed=False, name="no-row-allows", because=because, roles_that_could=tuple(could))
 
     def _build(self, study: str) -> "casbin.Enforcer":
         """A small Casbin enforcer with the rows that concern one study.

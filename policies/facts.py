@@ -128,6 +128,8 @@ def _derived(view: View) -> dict[str, Any]:
     places = [view[path] for path in named if path in view]
     if places:
         found["places"] = tuple(dict.fromkeys(places))
+        if "exporter.country" in view:
+            found["third_places"] = tuple(place for place in found["places"] if place != view["exporter.country"])
     if "categories" in view:
         found["human"] = not set(view["categories"]) <= NOT_HUMAN
     if "identifiability" in view:

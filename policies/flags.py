@@ -36,6 +36,8 @@ def joined_flags(found: Sequence[Mapping[str, Any]], declared: Iterable[Flag]) -
 
 
 def _strictest(flag: Flag, values: set[Any]) -> Any:
+    if flag.collects:
+        return sorted(values)
     for value in flag.order:
         if isinstance(value, str) and "{" in value:
             stem = value.split("{", 1)[0]

@@ -163,7 +163,8 @@ def _regime(content: dict[str, Any], marked: _Marked) -> Regime:
         for index, given in enumerate(content["rules"])
     )
     flags = tuple(
-        Flag(name, tuple(given["order"]), given["default"]) for name, given in content.get("flags", {}).items()
+        Flag(name, tuple(given.get("order", ())), given["default"], given.get("collects", False))
+        for name, given in content.get("flags", {}).items()
     )
     return Regime(
         id=content["regime"],
@@ -207,6 +208,7 @@ def _rule(regime: str, given: dict[str, Any], marked: _Marked, line: int) -> Rul
             otherwise["cure"],
             tuple(otherwise.get("missing", ())),
             tuple(otherwise.get("transforms", ())),
+            otherwise.get("sets", {}),
         ),
         duties=tuple(
             Duty(duty["id"], duty["says"], duty.get("due", ""), duty.get("evidenced_by"))

@@ -36,13 +36,15 @@ class RuleRef:
 class Otherwise:
     """What follows when a rule binds and what it requires is not there.
 
-    `missing` names the instruments or facts that would meet it; `transforms` are changes to the data that would.
+    `missing` names the instruments or facts that would meet it; `transforms` are changes to the data that would;
+    `sets` publishes flags when it follows for certain.
     """
 
     decision: Decision
     cure: str = ""
     missing: tuple[str, ...] = ()
     transforms: tuple[Mapping[str, str], ...] = ()
+    sets: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,11 +101,15 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Flag:
-    """A published finding with few values, from the strictest to the loosest; `default` when no rule sets it."""
+    """A published finding with few values, from the strictest to the loosest; `default` when no rule sets it.
+
+    A flag that `collects` shows all values that rules set, sorted, in place of the strictest.
+    """
 
     name: str
     order: tuple[Any, ...]
     default: Any
+    collects: bool = False
 
 
 @dataclass(frozen=True, slots=True)

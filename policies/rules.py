@@ -93,8 +93,9 @@ class Rules:
                 _bound_rule(rule, compiler)
             except RuleFault as wrong:
                 raise RuleFault(f"rule `{rule.id}`: {wrong.reason}", place=place, cure=wrong.cure) from None
-            for name, value in rule.sets.items():
-                if name not in flags or (value not in flags[name].order and "{" not in str(value)):
+            published = [*rule.sets.items(), *(rule.otherwise.sets.items() if rule.otherwise else ())]
+            for name, value in published:
+                if name not in flags or not (flags[name].collects or value in flags[name].order):
                     raise RuleFault(f"rule `{rule.id}` sets `{name}` to a value it cannot have", place=place)
             conditions = [rule.when, rule.requires, *(duty.evidenced_by for duty in rule.duties)]
             for term in sorted(words_of(conditions, "term") - defined):

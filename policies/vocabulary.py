@@ -254,6 +254,7 @@ DERIVED: Mapping[str, Kind] = {
     "partition.assay": WORD,
     "mode": _choice(frozenset({"controlled", "public"})),
     "places": _list(COUNTRY),
+    "third_places": _list(COUNTRY),
     "personal": FLAG,
     "human": FLAG,
 }

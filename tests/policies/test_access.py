@@ -39,7 +39,7 @@ def may(role, obj, act, env=None, *, study="S1", held_for="*", actor="me") -> Ac
 )
 def test_a_role_may_do_its_work_and_the_row_is_named(role, obj, act, env):
     verdict = may(role, obj, act, env)
-    row = next(row for row in ROWS if row.name == verdict.row)
+    row = next(row for row in ROWS if row.name == verdict.name)
     assert verdict.allowed
     assert (row.obj, row.act, row.because) == (obj, act, verdict.because)
 
@@ -69,7 +69,7 @@ def test_a_role_may_do_its_work_and_the_row_is_named(role, obj, act, env):
 def test_what_a_role_may_not_do_is_denied_with_its_row(role, obj, act, env, row):
     verdict = may(role, obj, act, env)
     assert not verdict.allowed
-    assert verdict.row == row
+    assert verdict.name == row
     assert verdict.because
 
 
@@ -86,7 +86,7 @@ def test_a_role_held_for_one_study_says_nothing_of_another():
 
 def test_a_deny_on_one_role_beats_an_allow_on_another():
     both = {"*": {"steward", "operator"}}
-    assert ENFORCER.may(both, "me", "S1", "request", "approve", {"requester": "you"}).row == "operator-never-approves"
+    assert ENFORCER.may(both, "me", "S1", "request", "approve", {"requester": "you"}).name == "operator-never-approves"
 
 
 @given(
@@ -111,7 +111,7 @@ def test_a_row_for_one_study_denies_there_and_nowhere_else():
     closed = Row("*", "S9", "release", "start", "always", "deny", "s9-is-closed", "the sponsor closed study nine")
     enforcer = Enforcer([*ROWS, closed])
     roles = {"*": {"steward"}}
-    assert enforcer.may(roles, "me", "S9", "release", "start").row == "s9-is-closed"
+    assert enforcer.may(roles, "me", "S9", "release", "start").name == "s9-is-closed"
     assert enforcer.may(roles, "me", "S1", "release", "start").allowed
 
 
