@@ -18,12 +18,12 @@ Node = tuple[int, ...]
 Floats = npt.NDArray[np.float64]
 Array = npt.NDArray[Any]
 _MANY = 1 << 62
-_CACHED_ROWS = 8_000_000
+_CACHED_BYTES = 400 << 20
 
 
 @dataclass(slots=True, eq=False)
 class View:
-    """The table at a node: per column the level codes of its distinct rows, and subjects per row (float64)."""
+    """The table at a node: per column the level codes (int64) of its distinct rows, and subjects per row (float64)."""
 
     node: Node
     columns: list[Array]
@@ -32,53 +32,95 @@ class View:
 
 @dataclass(slots=True, eq=False)
 class Grouping:
-    """Rows of a view grouped by their codes at a higher node; groups in lexicographic order of their codes."""
+    """Rows of a view grouped by their codes at a higher node; groups in lexicographic order of their codes.
+
+    sizes: subjects per group. A small span of keys is counted in place: `keys` are the keys that occur, `packed` is the
+    key of each row, `strides` unpack a key. A wide one is sorted: `packed` holds key and row number in one integer,
+    ascending, `starts` says where each group begins.
+    """
 
     view: View
     node: Node
     sizes: Floats
-    first: Array | None = None
-    group: Array | None = None
+    packed: Array
+    bits: int
     keys: Array | None = None
     strides: Sequence[int] = ()
+    starts: Array | None = None
 
+    def group(self) -> Array:
+        """The group of each row of the view."""
+        if self.keys is not None:
+            return np.searchsorted(self.keys, self.packed)
+        found = np.empty(len(self.packed), dtype=np.int64)
+        found[self._rows()] = np.repeat(np.arange(len(self.sizes)), self._lengths())
+        return found
 
-def smallest(count: int) -> type[np.unsignedinteger[Any]]:
-    """The narrowest unsigned type that holds `count` codes."""
-    return np.uint8 if count <= 1 << 8 else np.uint16 if count <= 1 << 16 else np.uint32
+    def rows_of(self, chosen: npt.NDArray[np.bool_]) -> Array:
+        """The rows of the view that lie in the chosen groups."""
+        if self.keys is not None:
+            flags = np.zeros(int(self.keys[-1]) + 1, dtype=bool)
+            flags[self.keys[chosen]] = True
+            return np.flatnonzero(flags[self.packed])
+        return self._rows()[np.repeat(chosen, self._lengths())]
+
+    def first(self) -> Array:
+        """One row of the view for each group of a sorted grouping."""
+        return self.packed[self.starts] & ((1 << self.bits) - 1)
+
+    def _rows(self) -> Array:
+        return self.packed & ((1 << self.bits) - 1)
+
+    def _lengths(self) -> Array:
+        starts = np.zeros(0, dtype=np.int64) if self.starts is None else self.starts
+        return np.diff(starts, append=len(self.packed))
 
 
 class Lattice:
     """All recodings of a class table over its ladders, with the loss of each.
 
-    weights: how much each column's loss counts (default: all alike); they are scaled to sum to one, so that a
-    subject's loss lies between 0 and 1. `shape` is the number of levels per column, `floors` the lowest allowed.
+    ladders: one per column, already lifted to the table's codes. allowed: the levels of each that may leave, ascending;
+    a node counts positions in these lists. weights: how much each column's loss counts; they are scaled to sum to one,
+    so that a subject's loss lies between 0 and 1.
+
+    base: per column and level, the loss summed over all subjects. held: per column and level, subjects per label.
     """
 
-    def __init__(self, table: ClassTable, ladders: Sequence[Ladder], weights: Sequence[float]) -> None:
+    def __init__(
+        self,
+        table: ClassTable,
+        ladders: Sequence[Ladder],
+        weights: Sequence[float],
+        allowed: Sequence[Sequence[int]] | None = None,
+    ) -> None:
         self.subjects = len(table.subjects)
-        self.shape = tuple(ladder.height + 1 for ladder in ladders)
-        self.top: Node = tuple(ladder.height for ladder in ladders)
-        self.maps = [[level.astype(np.int64) for level in ladder.codes] for ladder in ladders]
-        self.widths = [[len(labels) for labels in ladder.labels] for ladder in ladders]
-        share = np.asarray(weights, dtype=np.float64) / sum(weights)
+        self.allowed = allowed or [range(ladder.height + 1) for ladder in ladders]
+        self.shape = tuple(len(levels) for levels in self.allowed)
+        self.top: Node = tuple(len(levels) - 1 for levels in self.allowed)
+        pairs = list(zip(ladders, self.allowed, strict=True))
+        self.maps = [[ladder.codes[level].astype(np.int64) for level in levels] for ladder, levels in pairs]
+        self.widths = [[len(ladder.labels[level]) for level in levels] for ladder, levels in pairs]
+        share = np.asarray(weights, dtype=np.float64) / (sum(weights) or 1.0)
         self.losses = [
-            [ladder.loss(level) * part for level in range(ladder.height + 1)]
-            for ladder, part in zip(ladders, share.tolist(), strict=True)
+            [ladder.loss(level) * part for level in levels]
+            for (ladder, levels), part in zip(pairs, share.tolist(), strict=True)
         ]
-        columns = [
-            ladder.codes[0][table.rows[:, at]].astype(smallest(len(ladder.labels[0])))
-            for at, ladder in enumerate(ladders)
-        ]
+        columns = [self.maps[c][0][table.rows[:, c]] for c in range(len(ladders))]
         bottom = View((0,) * len(ladders), columns, table.weights.astype(np.float64))
         self._steps: dict[tuple[int, int, int], Array] = {}
         self._views: list[View] = [bottom]
         self._nodes = np.zeros((1, len(ladders)), dtype=np.int16)
         self._rows = np.array([len(bottom.weights)])
+        self._room = _CACHED_BYTES // (8 * (len(ladders) + 1))
         self.checked = 0
+        counts = [np.bincount(c, bottom.weights, minlength=w[0]) for c, w in zip(columns, self.widths, strict=True)]
+        self.held = [
+            [np.bincount(self.step(c, 0, level), held, minlength=width) for level, width in enumerate(self.widths[c])]
+            for c, held in enumerate(counts)
+        ]
         self.base = [
-            np.array([self.loss_sums(bottom, at, level) for level in range(self.shape[at])])
-            for at in range(len(ladders))
+            np.array([held @ loss for held, loss in zip(helds, losses, strict=True)])
+            for helds, losses in zip(self.held, self.losses, strict=True)
         ]
 
     @property
@@ -89,6 +131,11 @@ class Lattice:
             total *= levels
         return total
 
+    @property
+    def bottom(self) -> View:
+        """The table at its lowest allowed levels, rows as in the class table."""
+        return self._views[0]
+
     def step(self, column: int, low: int, high: int) -> Array:
         """Level code on `low` → level code on `high` (int64)."""
         known = self._steps.get((column, low, high))
@@ -98,12 +145,18 @@ class Lattice:
             self._steps[(column, low, high)] = known
         return known
 
-    def loss_sums(self, view: View, column: int, level: int, of: Array | None = None) -> float:
-        """The column's loss on `level` summed over the subjects of a view (or of some of its rows)."""
-        codes = view.columns[column] if of is None else view.columns[column][of]
-        weights = view.weights if of is None else view.weights[of]
-        held = np.bincount(codes, weights, minlength=self.widths[column][view.node[column]])
-        return float(held @ self.losses[column][level][self.step(column, view.node[column], level)])
+    def loss_sums(self, view: View, column: int, level: int, rows: Array) -> Floats:
+        """The column's loss summed over the subjects of some rows of a view, for each level from 0 to `level`.
+
+        Below the view's own level it is that of the view's level: an upper bound.
+        """
+        low = view.node[column]
+        held = np.bincount(view.columns[column].take(rows), view.weights.take(rows), minlength=self.widths[column][low])
+        sums = np.empty(level + 1)
+        for at in range(low, level + 1):
+            sums[at] = held @ self.losses[column][at].take(self.step(column, low, at))
+        sums[:low] = sums[low]
+        return sums
 
     def source(self, node: Node) -> View:
         """The smallest known view from which this node can be counted."""
@@ -116,17 +169,20 @@ class Lattice:
         self.checked += 1
         view = view or self.source(node)
         key, span, strides = self._keys(view, node)
-        if span <= 4 * len(view.weights) + 65_536 and strides:
+        rows = len(view.weights)
+        if strides and span <= 2 * rows + 4096:
             counts = np.bincount(key, view.weights, minlength=span)
             keys = np.flatnonzero(counts)
-            return Grouping(view, node, counts[keys].astype(np.float64), keys=keys, strides=strides, group=key)
-        order = np.argsort(key, kind="stable") if span >= 1 << 16 else np.argsort(key)
-        ranked = key[order]
+            return Grouping(view, node, counts[keys].astype(np.float64), key, 0, keys=keys, strides=strides)
+        bits = max(1, rows - 1).bit_length()
+        if span > _MANY >> bits:
+            key = np.unique(key, return_inverse=True)[1].astype(np.int64)
+        key = (key << bits) | np.arange(rows)
+        key.sort()
+        ranked = key >> bits
         starts = np.flatnonzero(np.concatenate(([True], ranked[1:] != ranked[:-1])))
-        sizes = np.add.reduceat(view.weights[order], starts)
-        group = np.empty(len(order), dtype=np.int64)
-        group[order] = np.repeat(np.arange(len(starts)), np.diff(starts, append=len(order)))
-        return Grouping(view, node, sizes, first=order[starts], group=group)
+        sizes = np.add.reduceat(view.weights.take(key & ((1 << bits) - 1)), starts)
+        return Grouping(view, node, sizes, key, bits, starts=starts)
 
     def _keys(self, view: View, node: Node) -> tuple[Array, int, Sequence[int]]:
         """One integer per row of the view, equal for rows alike at the node; its span; the strides, if not packed."""
@@ -135,18 +191,20 @@ class Lattice:
         for c in reversed(used):
             strides[c] = span
             span *= self.widths[c][node[c]]
+        if not used:
+            return np.zeros(len(view.weights), dtype=np.int64), 1, (0,) * len(node)
         if span < _MANY:
-            key = np.zeros(len(view.weights), dtype=np.int64)
-            for c in used:
-                key += (self.step(c, view.node[c], node[c]) * strides[c])[view.columns[c]]
-            return key, span, strides if used else (0,) * len(node)
+            key = (self.step(used[0], view.node[used[0]], node[used[0]]) * strides[used[0]]).take(view.columns[used[0]])
+            for c in used[1:]:
+                key += (self.step(c, view.node[c], node[c]) * strides[c]).take(view.columns[c])
+            return key, span, strides
         key, span = np.zeros(len(view.weights), dtype=np.int64), 1
         for c in used:
             width = self.widths[c][node[c]]
             if span * width >= _MANY:
                 found, key = np.unique(key, return_inverse=True)
                 span = len(found)
-            key = key * width + self.step(c, view.node[c], node[c])[view.columns[c]]
+            key = key * width + self.step(c, view.node[c], node[c]).take(view.columns[c])
             span *= width
         return key, span, ()
 
@@ -155,48 +213,51 @@ class Lattice:
         node, source = grouping.node, grouping.view
         if grouping.keys is not None:
             columns = [
-                (grouping.keys // stride % self.widths[c][node[c]]).astype(smallest(self.widths[c][node[c]]))
-                if stride
-                else np.zeros(len(grouping.keys), dtype=np.uint8)
+                grouping.keys // stride % self.widths[c][node[c]] if stride else np.zeros(len(grouping.keys), np.int64)
                 for c, stride in enumerate(grouping.strides)
             ]
         else:
+            first = grouping.first()
             columns = [
-                self.step(c, source.node[c], node[c])[source.columns[c][grouping.first]].astype(
-                    smallest(self.widths[c][node[c]])
-                )
-                for c in range(len(node))
+                self.step(c, source.node[c], node[c]).take(column.take(first))
+                for c, column in enumerate(source.columns)
             ]
         view = View(node, columns, grouping.sizes)
-        if keep and 4 * len(view.weights) <= 3 * len(source.weights) + 64:
-            self._keep(view)
+        if keep and 2 * len(view.weights) <= len(source.weights) + 64 and len(view.weights) <= self._room:
+            self._room -= len(view.weights)
+            self._views.append(view)
+            self._nodes = np.vstack((self._nodes, np.array(view.node, dtype=np.int16)))
+            self._rows = np.append(self._rows, len(view.weights))
         return view
-
-    def _keep(self, view: View) -> None:
-        if int(self._rows.sum()) + len(view.weights) > _CACHED_ROWS + int(self._rows[0]):
-            return
-        self._views.append(view)
-        self._nodes = np.vstack((self._nodes, np.array(view.node, dtype=np.int16)))
-        self._rows = np.append(self._rows, len(view.weights))
 
     def class_losses(self, view: View) -> Floats:
         """Loss per subject of each class of a view at its own node, from 0 to 1."""
         total = np.zeros(len(view.weights))
         for c, level in enumerate(view.node):
-            total += self.losses[c][level][view.columns[c]]
+            total += self.losses[c][level].take(view.columns[c])
         return total
 
     def bounds(self) -> Floats:
         """Loss of every node if nobody were blanked, summed over subjects: an array of the lattice's shape."""
-        total = np.zeros(())
-        for part in self.base:
-            total = np.add.outer(total, part)
-        return total
+        return outer_sum(self.base)
 
-    def subject_codes(self, table: ClassTable, node: Node) -> tuple[Grouping, Array]:
+    def entropies(self) -> list[Floats]:
+        """Bits of each column on each level: how finely the level tells subjects apart."""
+        found = []
+        for helds in self.held:
+            shares = [held[held > 0] / self.subjects for held in helds]
+            found.append(np.array([-(share * np.log2(share)).sum() for share in shares]))
+        return found
+
+    def subject_classes(self, table: ClassTable, node: Node) -> tuple[Grouping, Array]:
         """The classes of a node counted from the bottom, and the class of each subject."""
-        grouping = self.group(node, self._views[0])
-        if grouping.group is None:
-            raise ValueError("a grouping from the bottom knows its groups")
-        rows = grouping.group if grouping.keys is None else np.searchsorted(grouping.keys, grouping.group)
-        return grouping, rows[table.of]
+        grouping = self.group(node, self.bottom)
+        return grouping, grouping.group()[table.of]
+
+
+def outer_sum(parts: Sequence[Floats]) -> Floats:
+    """An array with one axis per part: the sum of one entry of each."""
+    total = np.zeros(())
+    for part in parts:
+        total = np.add.outer(total, part)
+    return total

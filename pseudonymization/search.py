@@ -2,8 +2,8 @@
 
 The search keeps, for every node of the lattice, a lower bound of its loss. A checked node tells about all nodes below
 it: if it must blank too many subjects, so must they; the subjects it must blank, they must blank too, and what that
-costs them is a sum of one term per column. The node with the least bound is settled next; when the least bound is no
-less than the best loss found, that recoding is proven optimal.
+costs them is a sum of one term per column. When the least bound is no less than the best loss found, that recoding is
+proven optimal. Which node to check next is a guess (`expectation`); the proof does not rest on it.
 """
 
 import time
@@ -14,15 +14,18 @@ import numpy as np
 import numpy.typing as npt
 
 from pseudonymization.classes import ClassTable
+from pseudonymization.expectation import Expectation
 from pseudonymization.faults import Unreachable, Unresolved
 from pseudonymization.hierarchies import Ladder
-from pseudonymization.lattice import Grouping, Lattice, Node
+from pseudonymization.lattice import Grouping, Lattice, Node, outer_sum
 from pseudonymization.outliers import among, blanks, needed
 from pseudonymization.risk import Limits, limits
 from pseudonymization.safeguards import Safeguards
 
 Floats = npt.NDArray[np.float64]
+Progress = Callable[[float, float], None]
 LARGEST = 20_000_000
+_WIDE = 60_000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,59 +48,53 @@ class Found:
 
 
 class Search:
-    """One search over one lattice. `run` settles it; `progress` is told (share of the lattice settled, best loss)."""
+    """One search over one lattice. `run` settles it.
 
-    def __init__(self, lattice: Lattice, bounds: Limits, alive: npt.NDArray[np.bool_]) -> None:
-        self.lattice, self.limits, self.alive = lattice, bounds, alive
-        self.bound: Floats = np.where(alive, lattice.bounds(), np.inf)
+    bound: per node, the least loss (summed over subjects) it can have; infinite once it is settled or impossible.
+    untried: per node, whether it may still have to blank too many, for all that is known.
+    """
+
+    def __init__(self, lattice: Lattice, bounds: Limits) -> None:
+        self.lattice, self.limits = lattice, bounds
+        self.bound: Floats = lattice.bounds()
         self.best, self.node = np.inf, lattice.top
-        self.settled: set[Node] = set()
+        self.untried = np.ones(lattice.shape, dtype=bool)
+        self.alive_below: npt.NDArray[np.int32] | None = None
+        self.guess = Expectation(lattice.entropies(), lattice.subjects)
+        self._stale = 0
 
     def check(self, node: Node) -> bool:
         """Count a node, learn from it; False if it (and so all below) must blank too many."""
-        self.settled.add(node)
         grouping = self.lattice.group(node)
         must = needed(grouping.sizes, self.limits)
+        self.guess.observe(node, must)
         if must > self.limits.blanks:
-            self.bound[self._below(node)] = np.inf
+            self.bound[_below(node)] = np.inf
+            if 4 * len(grouping.sizes) < len(grouping.view.weights):
+                self.lattice.classes(grouping)
             return False
         view = self.lattice.classes(grouping)
         losses = self.lattice.class_losses(view)
         taken = blanks(view.weights, losses, self.limits)
-        if taken is None:
-            self.bound[node] = np.inf
-            return True
+        if taken is not None:
+            exact = float(view.weights @ losses + taken.taken @ (1 - losses))
+            if exact < self.best:
+                self.best, self.node = exact, node
         self._learn(grouping)
-        allowed = np.isfinite(self.bound[node])
-        exact = float(view.weights @ losses + taken.taken @ (1 - losses))
-        if allowed and exact < self.best:
-            self.best, self.node = exact, node
         self.bound[node] = np.inf
+        self.untried[_above(node)] = False
         return True
-
-    def _below(self, node: Node) -> tuple[slice, ...]:
-        return tuple(slice(0, level + 1) for level in node)
 
     def _learn(self, grouping: Grouping) -> None:
         """Raise the bounds of all nodes below: whom this node must blank, they must blank too."""
-        node, view = grouping.node, grouping.view
-        if grouping.group is None:
+        small = grouping.sizes < self.limits.k
+        if not small.any():
             return
-        if grouping.keys is not None:
-            sizes = np.zeros(int(grouping.keys[-1]) + 1)
-            sizes[grouping.keys] = grouping.sizes
-        else:
-            sizes = grouping.sizes
-        rows = np.flatnonzero(sizes[grouping.group] < self.limits.k)
-        if len(rows) == 0:
-            return
-        total = np.full((), view.weights[rows].sum())
-        for c, level in enumerate(node):
-            known = [self.lattice.loss_sums(view, c, at, rows) for at in range(view.node[c], level + 1)]
-            spent = np.array(known[:1] * view.node[c] + known)
-            total = np.add.outer(total, self.lattice.base[c][: level + 1] - spent)
-        box = self.bound[self._below(node)]
-        np.maximum(box, total, out=box)
+        node, view, lattice = grouping.node, grouping.view, self.lattice
+        rows = grouping.rows_of(small)
+        parts = [lattice.base[c][: level + 1] - lattice.loss_sums(view, c, level, rows) for c, level in enumerate(node)]
+        box = self.bound[_below(node)]
+        np.maximum(box, outer_sum(parts) + grouping.sizes[small].sum(), out=box)
 
     def climb(self, node: Node) -> list[Node]:
         """A path from a node to the top: each step is the one that adds least to the loss."""
@@ -112,27 +109,61 @@ class Search:
             path.append(tuple(here))
         return path
 
-    def run(self, deadline: float | None = None, progress: Callable[[float, float], None] | None = None) -> bool:
-        """Search until proven (True) or out of time (False)."""
+    def probe(self, node: Node) -> None:
+        """Find the lowest node that passes on a path to the top, by halving: a first answer, and much learnt."""
+        path = self.climb(node)
+        low, high = 0, len(path)
+        while low < high:
+            middle = (low + high) // 2
+            low, high = (low, middle) if self.check(path[middle]) else (middle + 1, high)
+
+    def run(self, deadline: float | None = None, progress: Progress | None = None) -> bool:
+        """Search until proven (True) or out of time (False). `progress` is told (share settled, least loss so far)."""
+        self.probe((0,) * len(self.lattice.shape))
         while True:
             at = int(self.bound.argmin())
             if not self.bound.flat[at] < self.best - 1e-9:
                 return True
             if deadline is not None and time.perf_counter() > deadline:
                 return False
-            start: Node = tuple(int(i) for i in np.unravel_index(at, self.bound.shape))
             if progress is not None:
-                progress(1 - float(np.count_nonzero(self.bound < self.best)) / self.bound.size, self.best)
-            path = self.climb(start)
-            low, high = 0, len(path) - 1
-            while low < high:
-                middle = (low + high) // 2
-                if self.check(path[middle]):
-                    high = middle
-                else:
-                    low = middle + 1
-            if path[low] not in self.settled:
-                self.check(path[low])
+                share = float(np.count_nonzero(self.bound < self.best)) / self.bound.size
+                progress(1 - share, self.best / self.lattice.subjects)
+            lowest: Node = tuple(int(i) for i in np.unravel_index(at, self.bound.shape))
+            if self.untried[_above(lowest)].size > _WIDE:
+                self.probe(lowest)
+            else:
+                self.check(self._choose(lowest))
+
+    def _choose(self, lowest: Node) -> Node:
+        """The node above `lowest` that is likely to rule it out, and many others with it; or `lowest` itself."""
+        room = (self.best - self.bound[lowest]) / self.lattice.subjects
+        box = _above(lowest)
+        chance = self.guess.chance(lowest, min(self.limits.blanks / self.lattice.subjects, room))
+        chance *= self.untried[box]
+        if chance.flat[0] < 0.1:
+            return lowest
+        score = chance * self._below_alive()[box]
+        at = np.unravel_index(int(score.argmax()), score.shape)
+        return tuple(int(i) + low for i, low in zip(at, lowest, strict=True))
+
+    def _below_alive(self) -> npt.NDArray[np.int32]:
+        """For every node, how many nodes at or below it are still open; renewed now and then."""
+        if self.alive_below is None or self._stale > max(6, self.bound.size // 2000):
+            total = (self.bound < self.best).astype(np.int32)
+            for axis in range(total.ndim):
+                np.cumsum(total, axis=axis, out=total)
+            self.alive_below, self._stale = total, 0
+        self._stale += 1
+        return self.alive_below
+
+
+def _below(node: Node) -> tuple[slice, ...]:
+    return tuple(slice(0, level + 1) for level in node)
+
+
+def _above(node: Node) -> tuple[slice, ...]:
+    return tuple(slice(level, None) for level in node)
 
 
 def optimal(
@@ -144,7 +175,7 @@ def optimal(
     fixed: Mapping[str, int] | None = None,
     forbidden: Mapping[str, Sequence[int]] | None = None,
     budget_seconds: float | None = None,
-    progress: Callable[[float, float], None] | None = None,
+    progress: Progress | None = None,
 ) -> Found:
     """The full-domain recoding of least loss under which the safeguards hold, the blanked subjects included.
 
@@ -156,21 +187,22 @@ def optimal(
     """
     began = time.perf_counter()
     lifted = table.lifted(ladders)
-    lattice = Lattice(table, lifted, _weights(table.names, weights or {}))
+    allowed = _allowed(table.names, lifted, fixed or {}, forbidden or {})
+    lattice = Lattice(table, lifted, _weights(table.names, weights or {}), allowed)
     if lattice.size > LARGEST:
-        raise Unresolved("the lattice is too large for a proven optimum", cure="fix levels or use the heuristic search")
-    alive = _allowed(table.names, lifted, fixed or {}, forbidden or {})
-    search = Search(lattice, limits(safeguards, lattice.subjects), alive)
+        cure = "fix or forbid levels, or use the heuristic search"
+        raise Unresolved("the lattice is too large for a proven optimum", cure=cure)
+    search = Search(lattice, limits(safeguards, lattice.subjects))
     proven = search.run(None if budget_seconds is None else began + budget_seconds, progress)
     if not np.isfinite(search.best):
         raise _unreachable(search, safeguards, proven=proven)
-    grouping, codes = lattice.subject_codes(table, search.node)
+    grouping, codes = lattice.subject_classes(table, search.node)
     losses = lattice.class_losses(lattice.classes(grouping, keep=False))
     taken = blanks(grouping.sizes, losses, search.limits)
     mask = np.zeros(lattice.subjects, dtype=bool) if taken is None else among(codes, taken.taken)
     least = search.best if proven else min(search.best, float(search.bound.min()))
     return Found(
-        levels=dict(zip(table.names, search.node, strict=True)),
+        levels={name: allowed[c][level] for c, (name, level) in enumerate(zip(table.names, search.node, strict=True))},
         blanked=mask,
         loss=search.best / lattice.subjects,
         bound=least / lattice.subjects,
@@ -183,39 +215,33 @@ def optimal(
 
 def _weights(names: Sequence[str], weights: Mapping[str, float]) -> list[float]:
     found = [float(weights.get(name, 1.0)) for name in names]
-    if set(weights) - set(names) or min(found, default=1.0) < 0 or not 0 < sum(found, 0.0 if found else 1.0) < np.inf:
-        raise Unresolved(
-            "a weight is below zero, or names no quasi-identifier", cure="weigh quasi-identifiers, from 0 up"
-        )
+    if set(weights) - set(names) or (found and not (min(found) >= 0 and 0 < sum(found) < np.inf)):
+        cure = "weigh quasi-identifiers only, from 0 up, not all of them 0"
+        raise Unresolved("a weight is below zero, or names no quasi-identifier", cure=cure)
     return found
 
 
 def _allowed(
-    names: Sequence[str],
-    ladders: Sequence[Ladder],
-    fixed: Mapping[str, int],
-    forbidden: Mapping[str, Sequence[int]],
-) -> npt.NDArray[np.bool_]:
+    names: Sequence[str], ladders: Sequence[Ladder], fixed: Mapping[str, int], forbidden: Mapping[str, Sequence[int]]
+) -> list[list[int]]:
     if (set(fixed) | set(forbidden)) - set(names):
         raise Unresolved("a level is fixed or forbidden for a column that is no quasi-identifier")
-    total = np.ones((), dtype=bool)
+    found = []
     for name, ladder in zip(names, ladders, strict=True):
-        levels = np.arange(ladder.height + 1)
-        good = (levels >= ladder.floor) & ~np.isin(levels, list(forbidden.get(name, ())))
-        if name in fixed:
-            good &= levels == fixed[name]
-        if not good.any():
+        barred = forbidden.get(name, ())
+        levels = [at for at in range(ladder.floor, ladder.height + 1) if at not in barred and fixed.get(name, at) == at]
+        if not levels:
             raise Unresolved(f"no level of `{name}` is allowed", cure="allow one of the levels of its hierarchy")
-        total = np.logical_and.outer(total, good)
-    return total
+        found.append(levels)
+    return found
 
 
 def _unreachable(search: Search, safeguards: Safeguards, *, proven: bool) -> Unreachable:
     """What the coarsest allowed recoding can reach, one demand loosened at a time."""
     if not proven:
         return Unreachable("no recoding was found in the time allowed", cure="allow the search more time")
-    lattice, allowed = search.lattice, np.argwhere(search.alive)
-    view = lattice.classes(lattice.group(tuple(int(i) for i in allowed.max(axis=0))), keep=False)
+    lattice = search.lattice
+    view = lattice.classes(lattice.group(lattice.top), keep=False)
     losses, nearest = lattice.class_losses(view), dict[str, float]()
 
     def reaches(changed: Safeguards) -> bool:
@@ -230,9 +256,8 @@ def _unreachable(search: Search, safeguards: Safeguards, *, proven: bool) -> Unr
         low, high = (middle, high) if reaches(replace(safeguards, k=middle)) else (low, middle)
     if low:
         nearest["k"] = low
-    risk = safeguards.attempt * len(view.weights) / lattice.subjects
     if reaches(replace(safeguards, average_risk=1.0)):
-        nearest["average_risk"] = risk
+        nearest["average_risk"] = safeguards.attempt * len(view.weights) / lattice.subjects
     said = ", ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in nearest.items())
     return Unreachable(
         "no allowed recoding meets the safeguards",
