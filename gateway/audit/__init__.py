@@ -4,6 +4,7 @@
 that holds without us; `verify` reads everything again. README.md tells the life of an event.
 """
 
+from gateway.audit.cosigning import Cosigning, Witness, cosign
 from gateway.audit.faults import LogBroken, LogUnwritable
 from gateway.audit.journal import LoggedEvent, Page, append, append_all, erase, event_of, events
 from gateway.audit.notes import Checkpoint, Cosigner, NoteRefused, Signer, VerifierKey, open_checkpoint
@@ -13,10 +14,14 @@ from gateway.audit.recording import Recorder, Sequencer, waiting
 from gateway.audit.sequencing import sequence
 from gateway.audit.soundness import Soundness, verify
 from gateway.audit.tables import metadata
+from gateway.audit.watching import Seen, Sighting, watch
+from gateway.audit.witnessing import Answer, add_checkpoint, contradictions
 
 __all__ = [
+    "Answer",
     "Checkpoint",
     "Cosigner",
+    "Cosigning",
     "LogBroken",
     "LogUnwritable",
     "LoggedEvent",
@@ -24,12 +29,18 @@ __all__ = [
     "Page",
     "Receipt",
     "Recorder",
+    "Seen",
     "Sequencer",
+    "Sighting",
     "Signer",
     "Soundness",
     "VerifierKey",
+    "Witness",
+    "add_checkpoint",
     "append",
     "append_all",
+    "contradictions",
+    "cosign",
     "erase",
     "event_of",
     "events",
@@ -42,4 +53,5 @@ __all__ = [
     "verify",
     "verify_proof",
     "waiting",
+    "watch",
 ]

@@ -23,6 +23,7 @@ from gateway.audit.faults import LogBroken, LogUnwritable
 Item = TypeVar("Item")
 
 CHECKPOINT = "checkpoint"
+COSIGNED = "cosigned"
 _PARALLEL_SYNCS = 8
 _serial = count()
 

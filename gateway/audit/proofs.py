@@ -56,8 +56,10 @@ class Receipt:
     checkpoint: Checkpoint
 
 
-def prove(engine: Engine, log_dir: Path, event_id: str) -> Receipt:
+def prove(engine: Engine, log_dir: Path, event_id: str, *, cosigned: bool = False) -> Receipt:
     """The receipt of one published event, checked before it is handed out.
+
+    cosigned: prove it in the newest checkpoint that carries cosignatures of witnesses, rather than in the newest.
 
     Raises NotFound for an unknown event, NotPossible for one that no checkpoint covers yet, LogBroken when
     database and log contradict each other.
@@ -68,12 +70,12 @@ def prove(engine: Engine, log_dir: Path, event_id: str) -> Receipt:
         ).one_or_none()
     if row is None:
         raise NotFound("no such event in the log", place="event")
-    checkpoint = _newest(log_dir)
+    checkpoint = _stored(log_dir, files.COSIGNED if cosigned else files.CHECKPOINT)
     if row.idx is None or checkpoint is None or row.idx >= checkpoint.size:
         raise NotPossible(
-            "the event is recorded but no signed checkpoint covers it yet",
+            f"the event is recorded but no {'cosigned' if cosigned else 'signed'} checkpoint covers it yet",
             rule="audit.published",
-            cure="run the sequencer, or wait for its next turn",
+            cure="ask the witnesses" if cosigned else "run the sequencer, or wait for its next turn",
         )
     tree = TileReader(lambda path: files.read(log_dir, path), checkpoint.size, checkpoint.root)
     leaf = as_bytes(row.leaf)
@@ -87,9 +89,9 @@ def prove(engine: Engine, log_dir: Path, event_id: str) -> Receipt:
     return Receipt(text, leaf, row.idx, checkpoint)
 
 
-def _newest(log_dir: Path) -> Checkpoint | None:
-    """The checkpoint in the folder. Its signature is for the receiver to check: the log's key is not needed here."""
-    note = files.read(log_dir, files.CHECKPOINT)
+def _stored(log_dir: Path, name: str) -> Checkpoint | None:
+    """A checkpoint in the folder. Its signature is for the receiver to check: the log's key is not needed here."""
+    note = files.read(log_dir, name)
     if note is None:
         return None
     try:
@@ -100,9 +102,9 @@ def _newest(log_dir: Path) -> Checkpoint | None:
         ) from fault
 
 
-def receipt(engine: Engine, log_dir: Path, event_id: str) -> str:
+def receipt(engine: Engine, log_dir: Path, event_id: str, *, cosigned: bool = False) -> str:
     """The text of `receipt.tlog-proof` for one event; see `prove`."""
-    return prove(engine, log_dir, event_id).proof
+    return prove(engine, log_dir, event_id, cosigned=cosigned).proof
 
 
 def parse_proof(text: str) -> Proof:

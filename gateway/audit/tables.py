@@ -74,6 +74,18 @@ head = Table(
     CheckConstraint("id = 1", name="audit_head_is_one_row"),
 )
 
+# Of other gateways' logs: the newest tree head this gateway has cosigned as their witness, one row per log.
+witnessed = Table(
+    "audit_witnessed",
+    metadata,
+    Column("origin", String(256), primary_key=True),
+    Column("size", BigInteger, nullable=False),
+    Column("root", LargeBinary, nullable=False),
+    Column("note", Text, nullable=False),
+    # Two signed checkpoints of one size and different roots: evidence of two histories, kept for ever.
+    Column("contradiction", Text, nullable=True),
+)
+
 
 def reading(engine: Engine) -> Connection:
     """A connection that only reads, and so never waits for writers nor makes them wait."""
