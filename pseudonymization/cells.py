@@ -58,16 +58,17 @@ def canonical(value: Any) -> str:
 def encode(array: pa.Array) -> Coded:
     """A column of text, number or date as codes into distinct texts.
 
-    Unused entries of a dictionary are dropped, equal ones joined; null, NaN and "" become code -1.
+    Unused entries of a dictionary are dropped; null, NaN and "" become code -1.
     """
     if isinstance(array, pa.ChunkedArray):
         array = array.combine_chunks()
     if not pa.types.is_dictionary(array.type):
         array = array.dictionary_encode()
-    codes = _indices(array)
+    codes = indices(array)
     spelled = array.dictionary
     if not pa.types.is_string(spelled.type):
-        spelled = pa.array([canonical(value) for value in spelled.to_pylist()], pa.string())
+        once = pa.array([canonical(value) for value in spelled.to_pylist()], pa.string()).dictionary_encode()
+        codes, spelled = np.append(indices(once), np.int32(MISSING))[codes], once.dictionary
     used = _used(codes, len(spelled))
     keep = used & ~_blank(spelled)
     if keep.all():
@@ -76,30 +77,37 @@ def encode(array: pa.Array) -> Coded:
         renumber = np.full(len(spelled) + 1, MISSING, dtype=np.int32)
         renumber[:-1][keep] = np.arange(int(keep.sum()), dtype=np.int32)
         codes, distinct = renumber[codes], spelled.filter(pa.array(keep))
-    return _joined(codes, distinct)
+    return Coded(codes, distinct)
 
 
-def _joined(codes: Codes, values: pa.Array) -> Coded:
-    """Equal entries made one: two spellings of a number, or a dictionary that lists a value twice."""
-    once = values.dictionary_encode()
-    if len(once.dictionary) == len(values):
-        return Coded(codes, values)
-    renumber = np.append(once.indices.to_numpy(), MISSING).astype(np.int32)
-    return Coded(renumber[codes], once.dictionary)
-
-
-def _indices(array: pa.Array) -> Codes:
-    indices = array.indices
-    if indices.null_count:
-        indices = pc.fill_null(indices, MISSING)
-    codes: Codes = indices.to_numpy(zero_copy_only=False).astype(np.int32, copy=False)
+def indices(array: pa.DictionaryArray) -> Codes:
+    """The codes of a dictionary column as it stands; -1 is null."""
+    filled = pc.fill_null(array.indices, MISSING) if array.indices.null_count else array.indices
+    codes: Codes = filled.to_numpy(zero_copy_only=False).astype(np.int32, copy=False)
     return codes
 
 
 def _used(codes: Codes, size: int) -> Flags:
+    """Which of `size` entries some row uses; rows are read in growing pieces, for mostly a few rows use them all."""
     seen = np.zeros(size + 1, dtype=np.bool_)
-    seen[codes] = True
+    start, stop = 0, 4 * size + 1024
+    while start < len(codes):
+        seen[codes[start:stop]] = True
+        if seen[:-1].all():
+            break
+        start, stop = stop, 4 * stop
     return seen[:-1]
+
+
+def distinct(keys: npt.NDArray[np.int64], absent: Flags | None = None) -> tuple[Codes, npt.NDArray[np.int64]]:
+    """Whole numbers as codes into their distinct values; -1 where `absent`. Runs of one key are looked at once."""
+    starts = np.flatnonzero(np.append(True, keys[1:] != keys[:-1])) if len(keys) else np.zeros(0, dtype=np.int64)
+    in_runs = absent is None and 2 * len(starts) < len(keys)
+    once = pa.array(keys[starts] if in_runs else keys, mask=absent).dictionary_encode()
+    codes = indices(once)
+    if in_runs:
+        codes = np.repeat(codes, np.diff(np.append(starts, len(keys))))
+    return codes, once.dictionary.to_numpy()
 
 
 def _blank(values: pa.Array) -> Flags:
@@ -107,27 +115,20 @@ def _blank(values: pa.Array) -> Flags:
     return blank
 
 
-def dictionary(codes: Codes, labels: pa.Array | Sequence[str | None]) -> pa.DictionaryArray:
+def dictionary(codes: Codes, labels: pa.Array, *, all_used: bool = False) -> pa.DictionaryArray:
     """Codes and their labels as an Arrow dictionary column; -1, and a label that is null or blank, is null.
 
-    Only labels in use enter the dictionary: an unused one would tell of rows that are not there.
+    Only labels in use enter the dictionary: an unused one would tell of rows that are not there. `all_used` says that
+    the caller knows of none.
     """
-    if not isinstance(labels, pa.Array):
-        labels = pa.array(labels, pa.string())
-    keep = _used(codes, len(labels)) & ~_blank(labels)
-    if not keep.all():
-        renumber = np.full(len(labels) + 1, MISSING, dtype=np.int32)
-        renumber[:-1][keep] = np.arange(int(keep.sum()), dtype=np.int32)
-        codes, labels = renumber[codes], labels.filter(pa.array(keep))
-    absent = codes < 0
-    indices = pa.array(codes, pa.int32(), mask=absent) if absent.any() else pa.array(codes, pa.int32())
-    return pa.DictionaryArray.from_arrays(indices, labels, safe=False)
+    keep = ~_blank(labels) if all_used else _used(codes, len(labels)) & ~_blank(labels)
+    return _chosen(codes, labels, np.flatnonzero(keep))
 
 
 def relabel(column: Coded, labels: Sequence[str | None]) -> pa.DictionaryArray:
     """The column with each distinct value replaced by its label; equal labels become one entry."""
     once = pa.array(labels, pa.string()).dictionary_encode()
-    renumber = np.append(_indices(once), MISSING).astype(np.int32)
+    renumber = np.append(indices(once), MISSING).astype(np.int32)
     return dictionary(renumber[column.codes], once.dictionary)
 
 
@@ -135,13 +136,32 @@ def pruned(array: pa.Array) -> pa.Array:
     """The same column without dictionary entries that no row uses; other columns come back untouched."""
     if not pa.types.is_dictionary(array.type):
         return array
-    codes = _indices(array)
+    codes = indices(array)
     used = _used(codes, len(array.dictionary))
-    if used.all():
+    return array if used.all() else _chosen(codes, array.dictionary, np.flatnonzero(used))
+
+
+def in_value_order(array: pa.Array) -> pa.Array:
+    """The same column with its dictionary sorted and pruned: the order of first sight would tell of the source's rows.
+
+    Columns without a dictionary come back untouched.
+    """
+    if not pa.types.is_dictionary(array.type):
         return array
-    renumber = np.full(len(array.dictionary) + 1, MISSING, dtype=np.int32)
-    renumber[:-1][used] = np.arange(int(used.sum()), dtype=np.int32)
-    codes = renumber[codes]
-    absent = codes < 0
-    indices = pa.array(codes, pa.int32(), mask=absent if absent.any() else None)
-    return pa.DictionaryArray.from_arrays(indices, array.dictionary.filter(pa.array(used)), safe=False)
+    codes = indices(array)
+    kept = np.flatnonzero(_used(codes, len(array.dictionary)))
+    order = pc.sort_indices(array.dictionary.take(pa.array(kept))).to_numpy()
+    return _chosen(codes, array.dictionary, kept[order])
+
+
+def _chosen(codes: Codes, values: pa.Array, entries: npt.NDArray[np.int64]) -> pa.DictionaryArray:
+    """The column over these entries of its dictionary, in this order; the others are used by no row."""
+    if np.array_equal(entries, np.arange(len(values))):
+        renumbered, listed = codes, values
+    else:
+        renumber = np.full(len(values) + 1, MISSING, dtype=np.int32)
+        renumber[entries] = np.arange(len(entries), dtype=np.int32)
+        renumbered, listed = renumber[codes], values.take(pa.array(entries))
+    absent = renumbered < 0
+    places = pa.array(renumbered, pa.int32(), mask=absent if absent.any() else None)
+    return pa.DictionaryArray.from_arrays(places, listed, safe=False)

@@ -111,26 +111,37 @@ def shift(dates: Dates, by: Days, moved: Days, *, time_of_day: bool = True) -> p
     by: days to add, per row (for the halves of an interval). moved: the new day per row, clamped or not. The time of
     day stays or, with `time_of_day` false, goes.
     """
-    parsed, grade = dates.parsed, dates.precision
-    halves = grade == Precision.INTERVAL
-    moved = np.where(grade == Precision.TIME, 0, moved)
-    for coarse in (Precision.YEAR, Precision.MONTH):
-        if (parsed.precision == coarse).any():
-            moved = np.where(grade == coarse, _first_day(moved, coarse), moved)
+    parsed = dates.parsed
     suffixes = parsed.suffixes if time_of_day else ("",)
-    behind = np.append(parsed.suffix, 0)[dates.codes] if time_of_day else np.int32(0)
-    keys = (moved * 16 + grade) * len(suffixes) + behind
-    absent = (dates.codes < 0) | halves
-    once = pa.array(keys, mask=absent if absent.any() else None).dictionary_encode()
-    codes, labels = _codes(once.indices), _spelled(once.dictionary.to_numpy(), suffixes)
-    if halves.any():
-        at = np.flatnonzero(halves)
+    absent = dates.codes < 0
+    grade: Any = np.int64(Precision.DAY)
+    if not parsed.complete.all():
+        grade = dates.precision
+        moved = _representative(moved, grade)
+        absent |= grade == Precision.INTERVAL
+    keys = moved * (16 * len(suffixes))
+    keys += grade * len(suffixes)
+    if len(suffixes) > 1:
+        keys += np.append(parsed.suffix, 0)[dates.codes]
+    codes, found = cells.distinct(keys, absent if absent.any() else None)
+    labels = _spelled(found, suffixes)
+    if parsed.intervals:
+        at = np.flatnonzero(dates.precision == Precision.INTERVAL)
         pairs, which = np.unique(np.stack([dates.codes[at], by[at]]), axis=1, return_inverse=True)
         moved_halves = [_moved_interval(parsed.intervals[int(c)], int(b), time_of_day) for c, b in pairs.T]
         codes = codes.copy()
         codes[at] = len(labels) + which.ravel()
         labels = pa.concat_arrays([labels, pa.array(moved_halves, pa.string())])
-    return cells.dictionary(codes, labels)
+    return cells.dictionary(codes, labels, all_used=True)
+
+
+def _representative(days: Days, grade: npt.NDArray[np.int8]) -> Days:
+    """Days such that those that are spelled alike at their precision are one."""
+    days = np.where(grade == Precision.TIME, 0, days)
+    for coarse in (Precision.YEAR, Precision.MONTH):
+        at = np.flatnonzero(grade == coarse)
+        days[at] = _first_day(days[at], coarse)
+    return days
 
 
 def _first_day(days: Days, precision: Precision) -> Days:
@@ -140,12 +151,6 @@ def _first_day(days: Days, precision: Precision) -> Days:
         return days - day + 1
     first: Days = isodates.day_number(year, np.ones_like(month), 1)
     return first
-
-
-def _codes(indices: pa.Array) -> Codes:
-    filled = pc.fill_null(indices, cells.MISSING) if indices.null_count else indices
-    codes: Codes = filled.to_numpy(zero_copy_only=False)
-    return codes
 
 
 def _spelled(keys: Days, suffixes: Sequence[str]) -> pa.Array:
@@ -301,5 +306,5 @@ def shift_arrow(array: pa.Array, by: Days, *, time_of_day: bool = True) -> pa.Ar
 def truncate_arrow(array: pa.Array, precision: Precision) -> pa.DictionaryArray:
     """A date or timestamp column as text `YYYY-MM` or `YYYY`."""
     days, present = arrow_days(array)
-    once = pa.array(_first_day(days, precision), mask=~present).dictionary_encode()
-    return cells.dictionary(_codes(once.indices), isodates.spell(once.dictionary.to_numpy(), int(precision)))
+    codes, found = cells.distinct(_first_day(days, precision), ~present)
+    return cells.dictionary(codes, isodates.spell(found, int(precision)), all_used=True)

@@ -118,6 +118,13 @@ def parse(texts: pa.Array) -> Parsed:
     return Parsed(days, precision, suffix, tuple(suffixes), intervals, bad)
 
 
+def complete_days(texts: pa.Array) -> tuple[Days, npt.NDArray[np.bool_]]:
+    """The days of those texts that are a complete date, and which they are; no other form is looked at."""
+    days = np.zeros(len(texts), dtype=np.int64)
+    done = _parse_complete(texts, days, np.zeros(len(texts), dtype=np.int32), {})
+    return days, done
+
+
 def _readable(text: str) -> bool:
     return _parse_one(text) is not None
 

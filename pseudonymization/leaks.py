@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pseudonymization import cells, dates
+from pseudonymization import dates, isodates
 from pseudonymization.columns import Column, ColumnRef, Handling, Role, Study
 from pseudonymization.faults import Leak, Place
 from pseudonymization.plan import Act, Plan
@@ -23,7 +23,8 @@ from pseudonymization.tokens import Tokens, spelling
 
 _LONG = 6
 _CROWDED = 0.05
-_EDGE = (r"(?:^|[^0-9\pL])", r"(?:$|[^0-9\pL])")
+_MOST_SHAPES = 100
+_EDGE = ("(?:^|[^0-9A-Za-z])", "(?:$|[^0-9A-Za-z])")
 _NUMBER = r"^[<>=~ ]*[-+]?[0-9]+(?:[.,][0-9]+)?(?:[eE][-+]?[0-9]+)?$"
 _DATE_LIKE = (
     r"(?i)[0-9]{4}-[0-9]{2}-[0-9]{2}|[0-9]{1,2}[a-z]{0,2}[-/. ]{0,2}(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)"
@@ -94,7 +95,7 @@ class Scanner:
                 continue
             kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
             if pa.types.is_string(kind) or pa.types.is_large_string(kind):
-                self._texts(cells.encode(array).values, place, self._study[table][field.name], planned.act)
+                self._texts(_distinct(array), place, self._study[table][field.name], planned.act)
             elif pa.types.is_temporal(kind) and not self._dates_leave:
                 days, present = dates.arrow_days(array)
                 if np.isin(pa.array(days[present]).unique().to_numpy(), self._days).any():
@@ -109,15 +110,19 @@ class Scanner:
             self._search_dates([text], place)
 
     def _texts(self, values: pa.Array, place: Place, column: Column, act: Act) -> None:
-        self._search(_matching(values, self._long_shape), self._long, place)
-        if self._short_shape:
+        if len(self._long):
+            self._search(_matching(values, self._long_shape), self._long, place)
+        if len(self._short):
             candidates = _picked(values, self._short_shape)
             is_id = act in _REWRITTEN or column.role is Role.DIRECT or column.handling is Handling.RECODE
             if len(candidates) and not is_id:
                 candidates = candidates.filter(pc.invert(pc.match_substring_regex(candidates, _NUMBER)))
             self._search(candidates.to_pylist(), self._short, place)
         if not self._dates_leave:
-            self._search_dates(_matching(values, _DATE_LIKE), place)
+            days, complete = isodates.complete_days(values)
+            if np.isin(days[complete], self._days).any():
+                self._hit("date", place)
+            self._search_dates(_matching(values.filter(pa.array(~complete)), _DATE_LIKE), place)
 
     def _search(self, texts: Iterable[str], known: Tokens, place: Place) -> None:
         for text in texts:
@@ -163,22 +168,35 @@ def _crowded(short: Iterable[str]) -> frozenset[int]:
 
 
 def _shapes(values: Iterable[str]) -> str:
-    """One pattern that every one of these values matches, and few other texts do: a sieve before the exact search."""
-    shapes = set()
-    for value in values:
-        runs = spelling(value).split()
-        shapes.add("[^0-9\\pL]{1,3}".join(map(_run_shape, runs)))
-    return f"{_EDGE[0]}(?:{'|'.join(sorted(shapes))}){_EDGE[1]}" if shapes else ""
+    """One pattern that every one of these values matches, and few other texts do: a sieve before the exact search.
+
+    Where their shapes are too many for a pattern, each is made looser, and at last everything goes through.
+    """
+    runs = [spelling(value).split() for value in values]
+    for letters in ("[A-Za-z]{%d}", "[A-Za-z]+"):
+        shapes = {"[^0-9A-Za-z]{1,3}".join(_run_shape(run, letters) for run in value) for value in runs}
+        if len(shapes) <= _MOST_SHAPES:
+            return f"{_EDGE[0]}(?:{'|'.join(sorted(shapes))}){_EDGE[1]}"
+    return ""
 
 
-def _run_shape(run: str) -> str:
+def _run_shape(run: str, letters: str) -> str:
+    """What the run looks like. Only ASCII is told apart: classes of all letters are slow to compile."""
     if run.isascii() and run.isdecimal():
         return f"[0-9]{{{len(run)}}}"
-    return r"\pL+" if run.isalpha() else r"[0-9\pL\pN\pM]+"
+    if run.isascii() and run.isalpha():
+        return letters % len(run) if "%" in letters else letters
+    return r"[0-9A-Za-z\x{80}-\x{10FFFF}]+"
+
+
+def _distinct(array: pa.Array) -> pa.Array:
+    """The values a column lists, also those that no row uses."""
+    values = array.dictionary if pa.types.is_dictionary(array.type) else array.unique()
+    return values.drop_null().cast(pa.string())
 
 
 def _picked(values: pa.Array, shape: str) -> pa.Array:
-    return values.filter(pc.match_substring_regex(values, shape)) if shape else values.slice(0, 0)
+    return values.filter(pc.match_substring_regex(values, shape)) if shape else values
 
 
 def _matching(values: pa.Array, shape: str) -> list[str]:

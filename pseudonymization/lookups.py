@@ -38,8 +38,9 @@ class LabelMap:
 class Lookups:
     """A release's answers, by subject position or by value. The last entry of each per-subject array is for nobody.
 
-    pseudonyms: text. shifts, baseline: days. blanked: whose quasi-identifier cells are emptied. labels: per column
-    name. codes: per namespace, value → code. embedded: ids in text → pseudonym. pairs: per table, start → end column.
+    pseudonyms: text; ranks: each one's place among them sorted, `ranked`. shifts, baseline: days. blanked: whose
+    quasi-identifier cells are emptied. labels: per column name. codes: per namespace, value → code. embedded: ids in
+    text → pseudonym. pairs: per table, start → end column.
     """
 
     plan: Mapping[str, Mapping[str, ColumnPlan]]
@@ -47,6 +48,8 @@ class Lookups:
     subjects: Subjects
     key: pseudonyms.ProjectKey
     pseudonyms: pa.Array
+    ranks: npt.NDArray[np.int32]
+    ranked: pa.Array
     shifts: Days
     baseline: Days
     blanked: npt.NDArray[np.bool_]
@@ -103,6 +106,7 @@ def look_up(
     ids = subjects.ids.to_pylist()
     names = pseudonyms.subject_pseudonyms(key, ids)
     codes = _codes(study, subjects, key)
+    order = np.argsort(np.array(names, dtype=np.str_))
     originals = {value for held in subjects.identifying.values() for value in held}
     wanted = {_column(study, planned).surrogate or "name" for planned in plan.columns if planned.act is Act.SURROGATE}
     return Lookups(
@@ -111,6 +115,8 @@ def look_up(
         subjects=subjects,
         key=key,
         pseudonyms=pa.array(names, pa.string()),
+        ranks=np.append(np.argsort(order), -1).astype(np.int32),
+        ranked=pa.array([names[at] for at in order.tolist()], pa.string()),
         shifts=np.append(dates.shifts(key, ids, window), 0),
         baseline=np.append(subjects.baseline, NO_DAY),
         blanked=np.append(blanked, True),

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -174,19 +173,18 @@ class _Gathering:
             places = [self.order.setdefault(text, len(self.order)) for text in ids.texts()]
             known = np.array(places, dtype=np.int32)
             if is_roster:
-                self._one_row_each(Place(table.name, key), ids, known < before, first_row)
+                self._one_row_each(Place(table.name, key), ids, known, before, first_row)
         self._grow()
         return np.append(known, np.int32(AMBIGUOUS))[ids.codes]
 
-    def _one_row_each(self, place: Place, ids: cells.Coded, again: Any, first_row: int) -> None:
+    def _one_row_each(self, place: Place, ids: cells.Coded, known: Positions, before: int, first_row: int) -> None:
         blank = ids.codes < 0
         if blank.any():
             rows = cells.rows_where(blank, first_row)
             raise Unresolved("a row has no subject id", places=(Place(place.table, place.column, rows),))
-        repeat = np.append(again, False)[ids.codes]
-        first = np.zeros(len(ids.codes), dtype=np.bool_)
-        first[np.unique(ids.codes, return_index=True)[1]] = True
-        repeat |= ~first
+        places = known[ids.codes]
+        repeat = (known < before)[ids.codes]
+        repeat[np.setdiff1d(np.arange(len(places)), np.unique(places, return_index=True)[1])] = True
         if repeat.any():
             rows = cells.rows_where(repeat, first_row)
             raise Unresolved(

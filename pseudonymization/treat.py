@@ -119,7 +119,7 @@ class _Batch:
         self.schema = schema(lookups, table, batch.schema)
         self.key = lookups.study[table].subject_key
         self.who = self._who()
-        self.blank = lookups.blanked[self.who] if self.key else np.zeros(batch.num_rows, dtype=np.bool_)
+        self.blank = self._blanked()
         self.flips: dict[tuple[str, str], DateFlips] = {}
         self.redacted: Counter[tuple[str, str, str]] = Counter()
         self.by = lookups.shifts[self.who]
@@ -145,12 +145,20 @@ class _Batch:
             raise Unresolved("a subject is not in the study", places=(Place(self.table, self.key, rows),))
         return np.append(places, np.int32(-1))[ids.codes]
 
+    def _blanked(self) -> npt.NDArray[np.bool_]:
+        """Rows whose quasi-identifier cells are emptied: of blanked subjects, and of nobody in a table of subjects."""
+        nobody_blank = self.key is None or not self.lookups.blanked[:-1].any()
+        if nobody_blank:
+            return (self.who < 0) & (self.key is not None)
+        flags: npt.NDArray[np.bool_] = self.lookups.blanked[self.who]
+        return flags
+
     def _column(self, name: str) -> pa.Array:
         planned = self.lookups.planned(self.table, name)
         array = self.batch.column(name)
         match planned.act:
             case Act.PSEUDONYM:
-                return cells.dictionary(self.who, self.lookups.pseudonyms)
+                return cells.dictionary(self.lookups.ranks[self.who], self.lookups.ranked)
             case Act.KEEP:
                 return self._kept(planned, array)
             case Act.GENERALIZE:

@@ -1,0 +1,75 @@
+"""The order of rows in a released table: by pseudonym, so that it tells nothing of the original ids or sites.
+
+PHUSE De-Identification Standard for SDTM 3.2, rule Recode subject ID: datasets are sorted again by the new id. Within a
+subject, rows keep their order. Dictionaries are sorted, for their order of first sight tells the same. A table of more
+rows than are held at once is sorted batch by batch: it still tells which subjects stood in the same stretch of the
+source, never their order there.
+"""
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from pseudonymization import cells
+
+MOST_HELD = 1_000_000
+"""Rows of one table held in memory to be sorted; with their sorted copy some hundred megabytes."""
+
+
+def by_pseudonym(
+    batches: Iterable[pa.RecordBatch], subject_key: str | None, *, most_held: int = MOST_HELD, size: int = 500_000
+) -> Iterator[pa.RecordBatch]:
+    """Treated batches of one table in the order of its pseudonyms (column `subject_key`).
+
+    A table without subjects keeps its order. Comes in batches of at most `size` rows if the whole table was held.
+    """
+    if subject_key is None:
+        yield from batches
+        return
+    held: list[pa.RecordBatch] = []
+    rows, too_many = 0, False
+    for batch in batches:
+        held.append(batch)
+        rows += batch.num_rows
+        too_many = too_many or rows > most_held
+        if too_many:
+            yield from (_sorted(one, subject_key) for one in held)
+            held = []
+    if held:
+        whole = pa.Table.from_batches(held).unify_dictionaries().combine_chunks()
+        ordered = whole.take(pa.array(positions(whole.column(subject_key).chunk(0)))) if whole.num_rows else whole
+        for start in range(0, max(rows, 1), size):
+            yield _compact(ordered.slice(start, size), whole.schema)
+
+
+def _sorted(batch: pa.RecordBatch, subject_key: str) -> pa.RecordBatch:
+    ordered = batch.take(pa.array(positions(batch.column(subject_key))))
+    columns = [cells.in_value_order(column) for column in ordered.columns]
+    return pa.RecordBatch.from_arrays(columns, schema=batch.schema)
+
+
+def _compact(part: pa.Table, schema: pa.Schema) -> pa.RecordBatch:
+    """One batch whose dictionaries list only what its own rows use."""
+    columns = [cells.in_value_order(column.combine_chunks()) for column in part.columns]
+    return pa.RecordBatch.from_arrays(columns, schema=schema)
+
+
+def positions(pseudonyms: pa.DictionaryArray) -> npt.NDArray[np.int64]:
+    """Where each row of the sorted column stands in this one: equal pseudonyms in their order, rows of nobody last.
+
+    Rows of one subject mostly stand together, so stretches are sorted rather than rows.
+    """
+    texts = np.array(pseudonyms.dictionary.to_pylist(), dtype=np.str_)
+    rank = np.empty(len(texts) + 1, dtype=np.int64)
+    rank[np.argsort(texts)], rank[-1] = np.arange(len(texts)), len(texts)
+    keys = rank[cells.indices(pseudonyms)]
+    starts = np.flatnonzero(np.append(True, keys[1:] != keys[:-1])) if len(keys) else np.zeros(0, dtype=np.int64)
+    if 4 * len(starts) > len(keys):
+        return np.argsort(keys, kind="stable")
+    lengths = np.diff(np.append(starts, len(keys)))
+    order = np.argsort(keys[starts], kind="stable")
+    before = np.append(0, np.cumsum(lengths[order])[:-1])
+    rows: npt.NDArray[np.int64] = np.repeat(starts[order] - before, lengths[order]) + np.arange(len(keys))
+    return rows
