@@ -24,8 +24,8 @@ from pseudonymization.columns import Column, ColumnRef, Handling, Kind, Role, St
 
 FORMAT = 1
 _PLAIN = re.compile(
-    r"(?!(?:null|true|false|yes|no|on|off|y|n)$)[A-Za-z_][A-Za-z0-9_]*( [A-Za-z0-9_;()./-]*[A-Za-z0-9_)])*",
-    re.IGNORECASE,
+    r"(?!(?:null|true|false|yes|no|on|off|y|n)$)[A-Za-z_](?:[\w;()./-]*[\w)])?(?: [\w;()./-]*[\w)])*",
+    re.IGNORECASE | re.ASCII,
 )
 """Texts that stand without quotes in any YAML; all others are quoted."""
 _TOP = ("format", "study", "accepted", "subject_key", "country", "baseline", "tables")

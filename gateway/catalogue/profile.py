@@ -20,6 +20,8 @@ from pseudonymization.columns import Kind
 SMALL = 11
 """The smallest count that is shown (Health Canada PRCI and CMS both stop at 11)."""
 DISTINCT_LIMIT = 20_000
+SAMPLE = 2_000
+"""Distinct values of a batch that are looked at once a column has shown `DISTINCT_LIMIT`."""
 _YEARS = range(1900, 2101)
 
 
@@ -199,7 +201,10 @@ class _Column:
         words = [*coded.dictionary.to_pylist(), None]
         blank = np.array([word in {None, ""} or (isinstance(word, float) and math.isnan(word)) for word in words])
         self.missing += int(used[blank].sum())
-        for code in np.flatnonzero((used > 0) & ~blank).tolist():
+        present = np.flatnonzero((used > 0) & ~blank)
+        if len(self.seen) >= DISTINCT_LIMIT:
+            present = present[:: max(1, len(present) // SAMPLE)]
+        for code in present.tolist():
             self._judge(words[code])
         if subjects is not None and self.per_subject:
             hashes = np.array([0 if gone else hash(word) for gone, word in zip(blank, words, strict=True)])
