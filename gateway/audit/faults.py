@@ -18,4 +18,4 @@ class LogBroken(Broken):
 
 
 class LogUnwritable(LogBroken):
-    """The disk refused a write (full, read-only, no right). Nothing signed is lost; try again after the cure."""
+    """The disk refused (full, read-only, no right, broken). Nothing signed is lost; try again after the cure."""

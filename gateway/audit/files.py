@@ -50,17 +50,18 @@ def disk_faults(log_dir: Path) -> Iterator[None]:
         if fault.errno in (errno.ENOSPC, errno.EDQUOT):
             reason, cure = "the disk under the log folder is full", "free space; the log then goes on by itself"
         else:
-            reason = f"the log folder cannot be written ({fault.strerror})"
+            reason = f"the log folder cannot be read or written ({fault.strerror})"
             cure = f"check the rights and the health of the disk under `{log_dir.name}`"
         raise LogUnwritable(reason, cure=cure) from fault
 
 
 def read(log_dir: Path, path: str) -> bytes | None:
-    """A file's bytes, or None where there is none."""
-    try:
-        return (log_dir / path).read_bytes()
-    except (FileNotFoundError, NotADirectoryError):
-        return None
+    """A file's bytes, or None where there is none. Raises LogUnwritable when the disk refuses."""
+    with disk_faults(log_dir):
+        try:
+            return (log_dir / path).read_bytes()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
 
 
 def write_once(log_dir: Path, files: Mapping[str, bytes]) -> None:
