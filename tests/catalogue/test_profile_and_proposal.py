@@ -103,7 +103,7 @@ def with_dm(column: str, value: str) -> str:
     return DM.replace("{}", column, 1).replace("{}", value)
 
 
-@pytest.mark.parametrize("name", ["AEOUT", "AEDECOD", "VISIT", "LBORRES", "XYZ"])
+@pytest.mark.parametrize("name", ["AEOUT", "AEDECOD", "VISIT", "LBORRES", "XYZ", "AGEU", "AESEQ"])
 @pytest.mark.parametrize(
     ("value", "fault"),
     [

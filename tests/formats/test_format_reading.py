@@ -171,6 +171,16 @@ def test_a_file_shortened_after_it_was_opened_is_found(tmp_path: Path) -> None:
         list(table.batches())
 
 
+def test_rows_that_came_or_went_after_opening_are_found(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("A\n1\n2\n")
+    table = open_table(path)
+    for rows in ("1\n", "1\n2\n3\n"):
+        path.write_text(f"A\n{rows}")
+        with pytest.raises(Invalid, match="rows that were counted"):
+            list(table.batches())
+
+
 @pytest.mark.parametrize("cut", [10, 100, 5000, 65_000, 65_535])
 def test_a_cut_sas7bdat_file_is_refused(tmp_path: Path, cut: int) -> None:
     (tmp_path / "dm.sas7bdat").write_bytes(DM_SAS.read_bytes()[:cut])
