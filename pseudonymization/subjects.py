@@ -270,12 +270,10 @@ class _Gathering:
         """Direct identifiers of the roster that are a piece of the subject's own id, and nearly one to one with it."""
         aliases: dict[str, int] = {}
         for pairs in self.pairs.values():
-            if 2 * len(pairs) <= len(ids):
-                continue
-            for text, subject in pairs.items():
-                place = AMBIGUOUS if subject < 0 else int(new[subject])
-                if place < 0 or f" {spelling(text)} " in f" {spelling(ids[place])} ":
-                    aliases[text] = place
+            places = {text: AMBIGUOUS if at < 0 else int(new[at]) for text, at in pairs.items()}
+            own = [f" {spelling(text)} " in f" {spelling(ids[at])} " for text, at in places.items() if at >= 0]
+            if 2 * len(places) > len(ids) and own and all(own):
+                aliases |= places
         return aliases
 
 
