@@ -28,7 +28,7 @@ _EDGE = ("(?:^|[^0-9A-Za-z])", "(?:$|[^0-9A-Za-z])")
 _NUMBER = r"^[<>=~ ]*[-+]?[0-9]+(?:[.,][0-9]+)?(?:[eE][-+]?[0-9]+)?$"
 _DATE_LIKE = (
     r"(?i)[0-9]{4}-[0-9]{2}-[0-9]{2}|[0-9]{1,2}[a-z]{0,2}[-/. ]{0,2}(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)"
-    r"|(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*[. ]{1,2}[0-9]"
+    r"|(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*[-. ]{0,2}[0-9]"
     r"|[0-9]{1,2}([/.]|-)[0-9]{1,2}([/.]|-)[0-9]{2}|(?:19|20)[0-9]{2}[/.]?[0-9]{2}[/.]?[0-9]{2}"
 )
 _REWRITTEN = frozenset({Act.PSEUDONYM, Act.RECODE, Act.SURROGATE, Act.REDACT})
