@@ -108,6 +108,7 @@ class Lattice:
         columns = [self.maps[c][0][table.rows[:, c]] for c in range(len(ladders))]
         bottom = View((0,) * len(ladders), columns, table.weights.astype(np.float64))
         self._steps: dict[tuple[int, int, int], Array] = {}
+        self._worsts: dict[tuple[int, int, int], Floats] = {}
         self._views: list[View] = [bottom]
         self._nodes = np.zeros((1, len(ladders)), dtype=np.int16)
         self._rows = np.array([len(bottom.weights)])
@@ -148,15 +149,27 @@ class Lattice:
     def loss_sums(self, view: View, column: int, level: int, rows: Array) -> Floats:
         """The column's loss summed over the subjects of some rows of a view, for each level from 0 to `level`.
 
-        Below the view's own level it is that of the view's level: an upper bound.
+        Below the view's own level it is an upper bound: each label counts as its worst label there.
         """
         low = view.node[column]
         held = np.bincount(view.columns[column].take(rows), view.weights.take(rows), minlength=self.widths[column][low])
         sums = np.empty(level + 1)
-        for at in range(low, level + 1):
-            sums[at] = held @ self.losses[column][at].take(self.step(column, low, at))
-        sums[:low] = sums[low]
+        for at in range(level + 1):
+            sums[at] = held @ self._worst(column, low, at)
         return sums
+
+    def _worst(self, column: int, known: int, level: int) -> Floats:
+        """Per label of a known level, the loss on `level`: of the label above it, or the largest of those below."""
+        found = self._worsts.get((column, known, level))
+        if found is None:
+            own = self.losses[column][level]
+            if level >= known:
+                found = own.take(self.step(column, known, level))
+            else:
+                found = np.zeros(self.widths[column][known])
+                np.maximum.at(found, self.step(column, level, known), own)
+            self._worsts[(column, known, level)] = found
+        return found
 
     def source(self, node: Node) -> View:
         """The smallest known view from which this node can be counted."""

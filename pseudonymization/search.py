@@ -51,17 +51,18 @@ class Search:
     """One search over one lattice. `run` settles it.
 
     bound: per node, the least loss (summed over subjects) it can have; infinite once it is settled or impossible.
-    untried: per node, whether it may still have to blank too many, for all that is known.
+    most: per node, how many subjects it must blank at most, for all that is known.
     """
 
     def __init__(self, lattice: Lattice, bounds: Limits) -> None:
         self.lattice, self.limits = lattice, bounds
         self.bound: Floats = lattice.bounds()
         self.best, self.node = np.inf, lattice.top
-        self.untried = np.ones(lattice.shape, dtype=bool)
+        self.most = np.full(lattice.shape, np.inf)
         self.alive_below: npt.NDArray[np.int32] | None = None
         self.guess = Expectation(lattice.entropies(), lattice.subjects)
         self._stale = 0
+        self.caution = 1.0
 
     def check(self, node: Node) -> bool:
         """Count a node, learn from it; False if it (and so all below) must blank too many."""
@@ -82,7 +83,8 @@ class Search:
                 self.best, self.node = exact, node
         self._learn(grouping)
         self.bound[node] = np.inf
-        self.untried[_above(node)] = False
+        above = self.most[_above(node)]
+        np.minimum(above, must, out=above)
         return True
 
     def _learn(self, grouping: Grouping) -> None:
@@ -110,12 +112,13 @@ class Search:
         return path
 
     def probe(self, node: Node) -> None:
-        """Find the lowest node that passes on a path to the top, by halving: a first answer, and much learnt."""
+        """Find by halving the lowest node on a path to the top that blanks few: a first answer, and much learnt."""
         path = self.climb(node)
         low, high = 0, len(path)
         while low < high:
             middle = (low + high) // 2
-            low, high = (low, middle) if self.check(path[middle]) else (middle + 1, high)
+            passes = self.check(path[middle]) and self.most[path[middle]] <= 0.1 * self.lattice.subjects
+            low, high = (low, middle) if passes else (middle + 1, high)
 
     def run(self, deadline: float | None = None, progress: Progress | None = None) -> bool:
         """Search until proven (True) or out of time (False). `progress` is told (share settled, least loss so far)."""
@@ -130,26 +133,32 @@ class Search:
                 share = float(np.count_nonzero(self.bound < self.best)) / self.bound.size
                 progress(1 - share, self.best / self.lattice.subjects)
             lowest: Node = tuple(int(i) for i in np.unravel_index(at, self.bound.shape))
-            if self.untried[_above(lowest)].size > _WIDE:
+            if self.most[_above(lowest)].size > _WIDE:
                 self.probe(lowest)
             else:
-                self.check(self._choose(lowest))
+                node = self._choose(lowest)
+                self.check(node)
+                if node != lowest:
+                    failed = self.bound[lowest] < self.best
+                    self.caution = min(8.0, self.caution * 1.1) if failed else max(1.0, self.caution / 1.05)
 
     def _choose(self, lowest: Node) -> Node:
         """The node above `lowest` that is likely to rule it out, and many others with it; or `lowest` itself."""
-        room = (self.best - self.bound[lowest]) / self.lattice.subjects
+        least, subjects = float(self.bound[lowest]), self.lattice.subjects
+        room = self.caution * (self.best - least) / max(1.0, subjects - least)
+        share = min(self.limits.blanks / subjects, room)
         box = _above(lowest)
-        chance = self.guess.chance(lowest, min(self.limits.blanks / self.lattice.subjects, room))
-        chance *= self.untried[box]
-        if chance.flat[0] < 0.1:
-            return lowest
+        chance = self.guess.chance(lowest, share)
+        chance *= (self.most[box] > share * subjects) & np.isfinite(self.bound[box])
         score = chance * self._below_alive()[box]
-        at = np.unravel_index(int(score.argmax()), score.shape)
-        return tuple(int(i) + low for i, low in zip(at, lowest, strict=True))
+        at = int(score.argmax())
+        if score.flat[at] < 3.0:
+            return lowest
+        return tuple(int(i) + low for i, low in zip(np.unravel_index(at, score.shape), lowest, strict=True))
 
     def _below_alive(self) -> npt.NDArray[np.int32]:
         """For every node, how many nodes at or below it are still open; renewed now and then."""
-        if self.alive_below is None or self._stale > max(6, self.bound.size // 2000):
+        if self.alive_below is None or self._stale > max(4, self.bound.size // 2000):
             total = (self.bound < self.best).astype(np.int32)
             for axis in range(total.ndim):
                 np.cumsum(total, axis=axis, out=total)
