@@ -3,12 +3,13 @@
 Nothing here gives an event its place in the log; see `sequencing`.
 """
 
+import json
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from sqlalchemy import Connection, RowMapping, Select, insert, select, update
+from sqlalchemy import Connection, RowMapping, Select, Table, insert, select, update
 
 from gateway.audit import tables
 from gateway.audit.leaves import SALT_BYTES, Fact, moment_of, read_leaf, timestamp, write_leaf
@@ -38,8 +39,8 @@ def append_all(connection: Connection, events: Sequence[Event], now: datetime) -
     for event in events:
         # Random, so that a public leaf hash cannot be guessed from what is known about an event.
         event_id = secrets.token_hex(16)
-        salts = {name: secrets.token_bytes(SALT_BYTES) for name in event.personal}
-        leaf = write_leaf(event, event_id, time, salts)
+        salt = secrets.token_bytes(SALT_BYTES)
+        leaf = write_leaf(event, event_id, time, salt)
         ids.append(event_id)
         rows.append(
             {
@@ -52,18 +53,23 @@ def append_all(connection: Connection, events: Sequence[Event], now: datetime) -
             }
         )
         abouts += [{"event_id": event_id, "role": role, "thing": thing} for role, thing in event.about.items()]
-        personals += [
-            {"event_id": event_id, "field": name, "salt": salts[name], "text": text}
-            for name, text in event.personal.items()
-        ]
+        if event.personal:
+            texts = json.dumps(dict(event.personal), ensure_ascii=False)
+            personals.append({"event_id": event_id, "salt": salt, "texts": texts})
     for table, values in ((tables.event, rows), (tables.about, abouts), (tables.personal, personals)):
         if values:
-            connection.execute(insert(table), values)
+            _insert(connection, table, values)
     return ids
 
 
+def _insert(connection: Connection, table: Table, values: list[dict[str, object]]) -> None:
+    """Insert rows. On PostgreSQL, asking for something back makes one statement of a thousand rows out of many."""
+    many = connection.dialect.name == "postgresql" and len(values) > 1
+    connection.execute(insert(table).returning(table.c.event_id) if many else insert(table), values)
+
+
 def erase(connection: Connection, event_ids: Sequence[str], *, by: str, reason: str, now: datetime) -> int:
-    """Erase the personal text of events inside the caller's transaction; returns how many texts were erased.
+    """Erase the personal texts of events inside the caller's transaction; returns how many events had any.
 
     by: opaque id of who erases; reason: a non-identifying word or rule id, public for ever. The erasure is itself
     an event, and verification takes text that is gone without one for a manipulation.
@@ -74,7 +80,7 @@ def erase(connection: Connection, event_ids: Sequence[str], *, by: str, reason: 
         gone = update(tables.personal).where(
             tables.personal.c.event_id.in_(chosen), tables.personal.c.salt.is_not(None)
         )
-        erased += connection.execute(gone.values(salt=None, text=None)).rowcount
+        erased += connection.execute(gone.values(salt=None, texts=None)).rowcount
         append(
             connection,
             Event(EventKind.PERSONAL_ERASED, by, facts={"events": chosen, "reason": reason}),
@@ -161,22 +167,17 @@ def event_of(connection: Connection, event_id: str, *, personal: bool = False) -
     return _logged(entry, _personal_texts(connection, query) if personal else {})
 
 
-def _personal_texts(
-    connection: Connection, page: Select[tuple[int, int | None, bytes]]
-) -> dict[str, dict[str, str | None]]:
+def _personal_texts(connection: Connection, page: Select[tuple[int, int | None, bytes]]) -> dict[str, dict[str, str]]:
     chosen = page.with_only_columns(tables.event.c.event_id).subquery()
     rows = connection.execute(
-        select(tables.personal.c.event_id, tables.personal.c.field, tables.personal.c.text).join(
+        select(tables.personal.c.event_id, tables.personal.c.texts).join(
             chosen, chosen.c.event_id == tables.personal.c.event_id
         )
     )
-    texts: dict[str, dict[str, str | None]] = {}
-    for event_id, name, text in rows:
-        texts.setdefault(event_id, {})[name] = text
-    return texts
+    return {event_id: {} if texts is None else json.loads(texts) for event_id, texts in rows}
 
 
-def _logged(entry: RowMapping, texts: Mapping[str, Mapping[str, str | None]]) -> LoggedEvent:
+def _logged(entry: RowMapping, texts: Mapping[str, Mapping[str, str]]) -> LoggedEvent:
     """What the leaf says, not its searchable copies: those could have been edited."""
     leaf = read_leaf(bytes(entry["leaf"]))
     return LoggedEvent(
@@ -188,5 +189,5 @@ def _logged(entry: RowMapping, texts: Mapping[str, Mapping[str, str | None]]) ->
         leaf.actor,
         leaf.about,
         leaf.facts,
-        texts.get(leaf.event_id, {}),
+        {name: texts[leaf.event_id].get(name) for name in leaf.personal} if leaf.event_id in texts else {},
     )

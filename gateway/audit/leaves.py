@@ -8,9 +8,9 @@ salt and text can show that they are what was logged; once both are erased, nobo
 import hmac
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
+from typing import NamedTuple
 
 from gateway.domain.event import Event
 from gateway.errors import Invalid
@@ -23,8 +23,7 @@ SALT_BYTES = 32
 Fact = str | int | float | bool | None | list[str]
 
 
-@dataclass(frozen=True, slots=True)
-class Leaf:
+class Leaf(NamedTuple):
     """What a leaf says. personal: commitments by field, in hexadecimal."""
 
     event_id: str
@@ -49,8 +48,13 @@ def moment_of(time: str) -> datetime:
     return datetime.strptime(time, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC)
 
 
+def field_salt(salt: bytes, field: str) -> bytes:
+    """The salt of one field, from the event's: one field can be disclosed without opening the others."""
+    return hmac.digest(salt, field.encode(), "sha256")
+
+
 def commitment(field: str, text: str, salt: bytes) -> str:
-    """SHA-256(salt || 16-bit length of the field's name || name || text), in hexadecimal.
+    """SHA-256(field's salt || 16-bit length of its name || name || text), in hexadecimal.
 
     The salt has a fixed length of 32 bytes and the name its length before it, so no two pairs share an input.
     """
@@ -59,31 +63,38 @@ def commitment(field: str, text: str, salt: bytes) -> str:
 
 
 def opens(committed: str, field: str, text: str, salt: bytes) -> bool:
-    """Whether salt and text are those of the commitment."""
-    return len(salt) == SALT_BYTES and hmac.compare_digest(commitment(field, text, salt), committed)
+    """Whether text and field's salt are those of the commitment."""
+    return len(salt) == SALT_BYTES and commitment(field, text, salt) == committed
 
 
-def write_leaf(event: Event, event_id: str, time: str, salts: Mapping[str, bytes]) -> bytes:
-    """The bytes of the leaf. Raises Invalid when a fact is not JSON or the leaf is over 65,535 bytes."""
-    record = {
-        "v": LEAF_VERSION,
-        "id": event_id,
-        "time": time,
-        "kind": event.kind.value,
-        "outcome": event.outcome.value,
-        "actor": event.actor,
-        "about": dict(event.about),
-        "facts": dict(event.facts),
-        "personal": {field: commitment(field, text, salts[field]) for field, text in event.personal.items()},
-    }
+def write_leaf(event: Event, event_id: str, time: str, salt: bytes) -> bytes:
+    """The bytes of the leaf; `salt` is the event's, 32 random bytes.
+
+    Raises Invalid when a fact is not JSON, a text is not Unicode, or the leaf is over 65,535 bytes.
+    """
     try:
-        leaf = json.dumps(record, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
-    except (TypeError, ValueError) as fault:
+        record = {
+            "v": LEAF_VERSION,
+            "id": event_id,
+            "time": time,
+            "kind": event.kind.value,
+            "outcome": event.outcome.value,
+            "actor": event.actor,
+            "about": dict(event.about),
+            "facts": dict(event.facts),
+            "personal": {
+                field: commitment(field, text, field_salt(salt, field)) for field, text in event.personal.items()
+            },
+        }
+        written = json.dumps(record, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+        leaf = written.encode()
+    except (TypeError, ValueError, AttributeError):
+        # The cause is not kept: its text would quote the fact.
         raise Invalid(
             f"a fact of event `{event.kind.value}` cannot be written as JSON",
             place="facts",
             cure="facts are text, numbers, truth values or lists of text",
-        ) from fault
+        ) from None
     if len(leaf) > MAX_LEAF_BYTES:
         raise Invalid(
             f"event `{event.kind.value}` makes a leaf of {len(leaf)} bytes, over {MAX_LEAF_BYTES}",
@@ -95,16 +106,23 @@ def write_leaf(event: Event, event_id: str, time: str, salts: Mapping[str, bytes
 
 def read_leaf(leaf: bytes) -> Leaf:
     """What the bytes say. Raises ValueError when they are no leaf of this log."""
-    record = json.loads(leaf)
-    texts = [record.get(name) for name in ("id", "time", "kind", "outcome", "actor")] if _is_map(record) else []
-    maps = [record.get(name) for name in ("about", "facts", "personal")] if texts else []
-    if not texts or not all(isinstance(text, str) for text in texts) or not all(_is_map(each) for each in maps):
+    record = json.loads(str(leaf, "utf-8"))
+    try:
+        found = Leaf(
+            record["id"],
+            record["time"],
+            record["kind"],
+            record["outcome"],
+            record["actor"],
+            record["about"],
+            record["facts"],
+            record["personal"],
+        )
+    except (KeyError, TypeError) as fault:
+        raise ValueError("the bytes are not a leaf of this log") from fault
+    if not (isinstance(found.time, str) and type(found.about) is type(found.facts) is type(found.personal) is dict):
         raise ValueError("the bytes are not a leaf of this log")
-    return Leaf(*texts, *maps)
-
-
-def _is_map(value: object) -> bool:
-    return isinstance(value, dict)
+    return found
 
 
 def as_bytes(stored: object) -> bytes:

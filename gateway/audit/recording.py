@@ -4,11 +4,12 @@ A disk flushes a few hundred times a second, whatever is flushed. Callers whose 
 therefore share one transaction; callers that change something append in their own.
 """
 
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from datetime import datetime
 from pathlib import Path
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from threading import Event as Flag
 from threading import Thread
 
@@ -27,6 +28,8 @@ Clock = Callable[[], datetime]
 _Waiting = tuple[Event, Future[str]]
 
 COMMITTED_TOGETHER = 512
+PATIENCE = 0.002
+"""Seconds a transaction waits for callers expected to join it; half of what one flush of a disk takes."""
 INTERVAL = 1.0
 """Seconds: a checkpoint at least this often while there are events."""
 
@@ -41,7 +44,7 @@ class Recorder:
         self._engine, self._clock = engine, clock
         self._queue: SimpleQueue[_Waiting | None] = SimpleQueue()
         self._thread = Thread(target=self._run, name="audit-recorder", daemon=True)
-        self._closed = False
+        self._closed, self._last = False, 1
 
     def __enter__(self) -> "Recorder":
         self._thread.start()
@@ -71,13 +74,22 @@ class Recorder:
                 late[1].set_exception(LogBroken("the recorder of events has been stopped"))
 
     def _gather(self, first: _Waiting) -> tuple[list[_Waiting], bool]:
-        """Everyone who came while the last transaction was being flushed; whether the end was asked for."""
-        group = [first]
-        while len(group) < COMMITTED_TOGETHER and not self._queue.empty():
-            following = self._queue.get()
+        """Everyone who came while the last transaction was being flushed; whether the end was asked for.
+
+        Callers who were answered together come back together, a moment later. Waiting that moment for as many as
+        came last time halves the number of flushes; a caller who is alone waits for nobody.
+        """
+        group, patience = [first], time.monotonic() + (PATIENCE if self._last > 1 else 0)
+        while len(group) < COMMITTED_TOGETHER:
+            try:
+                left = patience - time.monotonic() if len(group) < self._last else 0
+                following = self._queue.get(timeout=left) if left > 0 else self._queue.get_nowait()
+            except Empty:
+                break
             if following is None:
                 return group, True
             group.append(following)
+        self._last = len(group)
         return group, False
 
     def _commit(self, group: list[_Waiting]) -> None:

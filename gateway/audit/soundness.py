@@ -4,6 +4,7 @@ What is compared: the checkpoint's signature; every tile and bundle with the sig
 leaf hash, place and searchable copies; every personal text with its commitment. The signed root decides who is right.
 """
 
+import json
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ from sqlalchemy import Connection, Engine, func, select
 
 from gateway.audit import files, tables
 from gateway.audit.faults import LogBroken
-from gateway.audit.leaves import Leaf, as_bytes, opens, read_leaf
+from gateway.audit.leaves import Leaf, as_bytes, field_salt, opens, read_leaf
 from gateway.audit.merkle import EMPTY_ROOT, Frontier, leaf_hash
 from gateway.audit.notes import Checkpoint, NoteRefused, VerifierKey, open_note, parse_checkpoint_text
 from gateway.audit.tiles import WIDTH, TileReader
@@ -46,9 +47,9 @@ class _Row:
     index: int
     event_id: str
     leaf: bytes
-    copies: tuple[str, str, str, str]
+    copies: list[str]
     about: dict[str, str] = field(default_factory=dict)
-    personal: dict[str, tuple[bytes | None, str | None]] = field(default_factory=dict)
+    personal: tuple[bytes | None, str | None] | None = None
 
 
 def verify(engine: Engine, log_dir: Path, keys: Sequence[VerifierKey]) -> Soundness:
@@ -73,7 +74,7 @@ class _Reading:
         self.frontier: Frontier | None = Frontier()
         self.misplaced: dict[int, tuple[bytes, bytes]] = {}
         self.missing: list[int] = []
-        self.erased: list[tuple[int, str, str]] = []
+        self.erased: list[tuple[int, str]] = []
         self.erasures: set[str] = set()
         self.latest = ""
         self.backwards: list[int] = []
@@ -217,13 +218,12 @@ class _Reading:
             return
         if leaf.event_id != row.event_id:
             self.find(f"{where}: `event_id` was changed")
-        said = (leaf.time, leaf.kind, leaf.outcome, leaf.actor)
-        for name, copy, original in zip(("time", "kind", "outcome", "actor"), row.copies, said, strict=True):
-            if copy != original:
-                self.find(f"{where}: `{name}` was changed; the leaf says otherwise")
+        said = [leaf.time, leaf.kind, leaf.outcome, leaf.actor]
+        if row.copies != said:
+            self._copies(where, row.copies, said)
         if row.about != leaf.about:
             self.find(f"`audit_about` of index {row.index}: not what the leaf says")
-        if row.personal or leaf.personal:
+        if row.personal is not None or leaf.personal:
             self._personal(row, leaf)
         if leaf.time < self.latest:
             self.backwards.append(row.index)
@@ -231,23 +231,39 @@ class _Reading:
         if leaf.kind == EventKind.PERSONAL_ERASED:
             self._erasure(leaf)
 
+    def _copies(self, where: str, copies: list[str], said: list[str]) -> None:
+        for name, copy, original in zip(("time", "kind", "outcome", "actor"), copies, said, strict=True):
+            if copy != original:
+                self.find(f"{where}: `{name}` was changed; the leaf says otherwise")
+
     def _erasure(self, leaf: Leaf) -> None:
         named = leaf.facts.get("events")
         self.erasures.update(named if isinstance(named, list) else [])
 
     def _personal(self, row: _Row, leaf: Leaf) -> None:
-        for name, committed in leaf.personal.items():
-            where = f"`audit_personal` of index {row.index}, field `{name}`"
-            if name not in row.personal:
-                self.find(f"{where}: the row was removed")
-                continue
-            salt, text = row.personal[name]
-            if salt is None and text is None:
-                self.erased.append((row.index, name, leaf.event_id))
-            elif salt is None or text is None or not opens(committed, name, text, salt):
-                self.find(f"{where}: text or salt were changed after they were logged")
-        for name in row.personal.keys() - leaf.personal.keys():
-            self.find(f"`audit_personal` of index {row.index}, field `{name}`: was never logged")
+        """The personal texts against the commitments to them."""
+        where = f"`audit_personal` of index {row.index}"
+        if row.personal is None:
+            self.find(f"{where}: the row was removed")
+            return
+        salt, stored = row.personal
+        if salt is None and stored is None:
+            self.erased.append((row.index, leaf.event_id))
+            return
+        try:
+            texts = dict[str, object](json.loads(stored or "").items())
+            names = set(texts) | set(leaf.personal)
+        except (ValueError, AttributeError):
+            self.find(f"{where}: the texts were changed after they were logged")
+            return
+        for name in sorted(names):
+            committed, text = leaf.personal.get(name), texts.get(name)
+            if committed is None:
+                self.find(f"{where}, field `{name}`: was never logged")
+            elif text is None:
+                self.find(f"{where}, field `{name}`: was removed")
+            elif not opens(committed, name, str(text), field_salt(salt or b"", name)):
+                self.find(f"{where}, field `{name}`: text or salt were changed after they were logged")
 
     def _strays(self, connection: Connection) -> None:
         """Rows that no sequencer placed, and parts of events that are not there."""
@@ -323,12 +339,12 @@ class _Reading:
         return found
 
     def _erased(self) -> None:
-        for index, name, event_id in self.erased:
+        for index, event_id in self.erased:
             if event_id not in self.erasures:
-                self.find(f"`audit_personal` of index {index}, field `{name}`: gone, but no erasure was logged")
-        logged = sum(event_id in self.erasures for _, _, event_id in self.erased)
+                self.find(f"`audit_personal` of index {index}: gone, but no erasure was logged")
+        logged = sum(event_id in self.erasures for _, event_id in self.erased)
         if logged:
-            self.notes.append(f"{logged} personal texts were erased, as the log says")
+            self.notes.append(f"the personal texts of {logged} events were erased, as the log says")
 
     def verdict(self) -> Soundness:
         """All findings, and the size and root they are about."""
@@ -363,14 +379,14 @@ def _rows(connection: Connection, start: int, end: int) -> list[_Row]:
         within
     )
     rows = [
-        _Row(index, event_id, as_bytes(leaf), (time, kind, outcome, actor))
-        for index, event_id, leaf, time, kind, outcome, actor in connection.execute(query.order_by(event.idx))
+        _Row(index, event_id, as_bytes(leaf), copies)
+        for index, event_id, leaf, *copies in connection.execute(query.order_by(event.idx)).all()
     ]
     by_id = {row.event_id: row for row in rows}
     joined = select(about.event_id, about.role, about.thing).join(tables.event).where(within)
-    for event_id, role, thing in connection.execute(joined):
+    for event_id, role, thing in connection.execute(joined).all():
         by_id[event_id].about[role] = thing
-    texts = select(personal.event_id, personal.field, personal.salt, personal.text).join(tables.event).where(within)
-    for event_id, name, salt, text in connection.execute(texts):
-        by_id[event_id].personal[name] = (None if salt is None else as_bytes(salt), text)
+    texts = select(personal.event_id, personal.salt, personal.texts).join(tables.event).where(within)
+    for event_id, salt, text in connection.execute(texts).all():
+        by_id[event_id].personal = (None if salt is None else as_bytes(salt), text)
     return rows

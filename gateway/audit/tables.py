@@ -57,10 +57,9 @@ personal = Table(
     "audit_personal",
     metadata,
     Column("event_id", String(32), ForeignKey(event.c.event_id), primary_key=True),
-    Column("field", String(64), primary_key=True),
-    # Both NULL: erased. The commitment in the leaf stays and can no longer be opened.
+    # Both NULL: erased. The commitments in the leaf stay and can no longer be opened.
     Column("salt", LargeBinary, nullable=True),
-    Column("text", Text, nullable=True),
+    Column("texts", Text, nullable=True),  # JSON: field → text
 )
 
 head = Table(
