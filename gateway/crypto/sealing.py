@@ -57,7 +57,18 @@ class Sealer:
         self.path, self._recipients = path, list(recipients)
         self._part = path.with_name(path.name + ".part")
         self._failure: BaseException | None = None
-        self.result: Sealed | None = None
+        self._result: Sealed | None = None
+
+    @property
+    def sealed(self) -> Sealed:
+        """Digests and sizes of the finished file.
+
+        Raises:
+            Broken: it is not finished.
+        """
+        if self._result is None:
+            raise Broken("the sealed file is not finished")
+        return self._result
 
     def __enter__(self) -> Self:
         reading, writing = os.pipe()
@@ -93,7 +104,7 @@ class Sealer:
                 raise Broken(f"sealing failed: {type(self._failure).__name__}") from self._failure
             return
         self._part.rename(self.path)
-        self.result = Sealed(self._plain.sha.hexdigest(), self._plain.size, *self._sealed)
+        self._result = Sealed(self._plain.sha.hexdigest(), self._plain.size, *self._sealed)
 
 
 def _widen(handle: int) -> None:

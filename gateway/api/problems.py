@@ -1,0 +1,70 @@
+"""Errors as RFC 9457 problem documents. The one place where a GatewayError becomes HTTP."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from gateway import logs
+from gateway.errors import STATUS, Broken, GatewayError, Invalid, NotAllowed, Refused
+
+MEDIA = "application/problem+json"
+
+
+def status_of(error: GatewayError) -> int:
+    """The HTTP status of an error: 401 for a failed sign-in, otherwise by its class."""
+    if isinstance(error, NotAllowed) and error.rule == "sign-in":
+        return 401
+    return next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
+
+
+def problem(error: GatewayError) -> dict[str, Any]:
+    """The problem document: type, title, status, detail, and rule or place with the cure."""
+    content: dict[str, Any] = {
+        "type": f"about:blank#{type(error).__name__.lower()}",
+        "title": type(error).__name__,
+        "status": status_of(error),
+        "detail": error.reason,
+    }
+    if error.cure:
+        content["cure"] = error.cure
+    if isinstance(error, Refused):
+        content["rule"] = error.rule
+    if isinstance(error, Invalid) and error.place:
+        content["place"] = error.place
+    if isinstance(error, Broken):
+        content["detail"] = f"something of ours failed; the incident is {error.incident or 'logged'}"
+        content["incident"] = error.incident
+    return content
+
+
+def answer(error: GatewayError) -> JSONResponse:
+    """The problem document as a response."""
+    headers: Mapping[str, str] = {"WWW-Authenticate": "Bearer"} if status_of(error) == 401 else {}
+    return JSONResponse(problem(error), status_of(error), headers=dict(headers), media_type=MEDIA)
+
+
+def install(app: FastAPI) -> None:
+    """Let every failure of the app leave as a problem document."""
+
+    @app.exception_handler(GatewayError)
+    def _ours(_request: Request, error: GatewayError) -> JSONResponse:
+        return answer(error)
+
+    @app.exception_handler(RequestValidationError)
+    def _unreadable(_request: Request, error: RequestValidationError) -> JSONResponse:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        return answer(Invalid(str(first["msg"]).lower(), place=place, cure="see /docs for what this call takes"))
+
+    @app.exception_handler(HTTPException)
+    def _plain(_request: Request, error: HTTPException) -> JSONResponse:
+        content = {"type": "about:blank", "title": str(error.detail), "status": error.status_code}
+        return JSONResponse(content, error.status_code, headers=dict(error.headers or {}), media_type=MEDIA)
+
+    @app.exception_handler(Exception)
+    def _unforeseen(_request: Request, error: Exception) -> JSONResponse:
+        return answer(Broken("unforeseen", incident=logs.incident("api", error)))

@@ -1,0 +1,103 @@
+"""`gateway datasets`: register studies, settle their columns, look at them."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gateway.actions import datasets
+from gateway.actions.datasets import Waiting
+from gateway.api.views import dataset_view
+from gateway.cli.session import LOCAL_ACCOUNT, AsJson, AsUser, Session, begin, out, say_json, say_table
+from gateway.domain.dataset import Dataset
+
+app = typer.Typer(help="The catalogue of studies.", no_args_is_help=True)
+
+Key = Annotated[str, typer.Argument(help="The dataset's id")]
+
+
+@app.command("add")
+def add(
+    path: Annotated[Path, typer.Argument(help="A folder of tables (.xpt .sas7bdat .csv .parquet), or one file.")],
+    key: Annotated[str, typer.Option("--id", help="An id for the dataset.")],
+    title: Annotated[str, typer.Option(help="What people see in the catalogue.")] = "",
+    country: Annotated[str, typer.Option(help="One ISO code for all subjects, or TABLE.COLUMN.")] = "",
+    category: Annotated[list[str] | None, typer.Option(help="health (default), genomic, …; may be repeated.")] = None,
+    approvers: Annotated[int, typer.Option(help="How many people must approve a request.", min=1, max=5)] = 1,
+    columns: Annotated[Path | None, typer.Option(help="A column file to use instead of the proposal.")] = None,
+    accept: Annotated[bool, typer.Option("--accept", help="Take all proposals that are certain.")] = False,
+    user: AsUser = LOCAL_ACCOUNT,
+    json: AsJson = False,
+) -> None:
+    """Register a study, or the new content of one: every table is profiled and a column file proposed.
+
+    The source files stay where they are; they must not change afterwards.
+    """
+    session = begin(user)
+    dataset, waiting = datasets.add(
+        session.gateway,
+        session.actor,
+        path,
+        key=key,
+        title=title,
+        country=country,
+        categories=tuple(category or ("health",)),
+        approvers=approvers,
+        columns=columns,
+        accept=accept,
+    )
+    _say(session, dataset, waiting, json=json)
+
+
+@app.command("accept")
+def accept(key: Key, user: AsUser = LOCAL_ACCOUNT, json: AsJson = False) -> None:
+    """Take all proposals of the column file that are certain."""
+    session = begin(user)
+    _say(session, *datasets.accept(session.gateway, session.actor, key), json=json)
+
+
+@app.command("check")
+def check(key: Key, user: AsUser = LOCAL_ACCOUNT, json: AsJson = False) -> None:
+    """Read the column file and the data again, and say what is unresolved."""
+    session = begin(user)
+    _say(session, *datasets.check(session.gateway, session.actor, key), json=json)
+
+
+def _say(session: Session, dataset: Dataset, waiting: Waiting, *, json: bool) -> None:
+    file = datasets.column_file(session.gateway, dataset.id)
+    if json:
+        unresolved = [{"table": ref.table, "column": ref.column, "why": why} for ref, why in waiting]
+        say_json({**dataset_view(dataset), "column_file": str(file), "waiting": unresolved})
+        return
+    out.print(f"{dataset.id}: version {dataset.version.id[:16]}, column file {file}", soft_wrap=True)
+    rows = [(ref.table, ref.column, why) for ref, why in waiting]
+    say_table(
+        "Unresolved: never released until settled", ("table", "column", "why"), rows, empty="all columns are settled"
+    )
+
+
+@app.command("list")
+def listing(user: AsUser = LOCAL_ACCOUNT, json: AsJson = False) -> None:
+    """The studies that stand in the catalogue."""
+    session = begin(user)
+    found = datasets.listing(session.gateway, session.actor)
+    if json:
+        say_json([dataset_view(dataset) for dataset in found])
+        return
+    rows = [(d.id, d.title, d.version.id[:16], d.version.unresolved) for d in found]
+    empty = "no studies yet; add one with `gateway datasets add PATH --id ID`"
+    say_table("Datasets", ("id", "title", "version", "unresolved"), rows, empty=empty)
+
+
+@app.command("show")
+def show(key: Key, user: AsUser = LOCAL_ACCOUNT, json: AsJson = False) -> None:
+    """One study: its tables and columns, the role of each and why."""
+    session = begin(user)
+    dataset, tables = datasets.show(session.gateway, session.actor, key)
+    if json:
+        say_json({**dataset_view(dataset), "tables": tables})
+        return
+    for table in tables:
+        rows = [(c["name"], c["role"], c["handling"] or "", c["label"], c["because"]) for c in table["columns"]]
+        names = ("column", "role", "handling", "label", "because")
+        say_table(f"{table['name']} {table['label']}", names, rows, empty="no columns")

@@ -1,0 +1,122 @@
+"""`gateway requests`: draft, submit, decide, answer."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from gateway.actions import requests
+from gateway.actions.terms import read_document
+from gateway.api.views import decision_view, request_view
+from gateway.cli.session import LOCAL_ACCOUNT, AsJson, AsUser, begin, out, say_json, say_pairs, say_table
+from gateway.domain.request import Request, Status
+
+app = typer.Typer(help="Requests for data.", no_args_is_help=True)
+
+Key = Annotated[str, typer.Argument(help="The request's id (q-…)")]
+Note = Annotated[str, typer.Option(help="The reason, in a sentence.")]
+
+
+@app.command("draft")
+def draft(
+    document: Annotated[Path, typer.Argument(help="The request file (YAML).")],
+    user: AsUser = LOCAL_ACCOUNT,
+    json: AsJson = False,
+) -> None:
+    """A new draft from a request file."""
+    session = begin(user)
+    _say(requests.draft(session.gateway, session.actor, read_document(document)), json=json)
+
+
+@app.command("submit")
+def submit(key: Key, user: AsUser = LOCAL_ACCOUNT, json: AsJson = False) -> None:
+    """Hand a draft in; says at once what the rules make of it."""
+    session = begin(user)
+    request, decision = requests.submit(session.gateway, session.actor, key)
+    if json:
+        say_json({**request_view(request), "verdict": decision_view(decision)["verdict"]})
+        return
+    _say(request, json=False)
+    say_verdict(decision.verdict)
+
+
+@app.command("list")
+def listing(
+    status: Annotated[Status | None, typer.Option(help="Only those in this state.")] = None,
+    user: AsUser = LOCAL_ACCOUNT,
+    json: AsJson = False,
+) -> None:
+    """The requests you may see, newest first."""
+    session = begin(user)
+    found = requests.listing(session.gateway, session.actor, status=status)
+    if json:
+        say_json([request_view(request) for request in found])
+        return
+    rows = [(r.id, r.status, r.terms.dataset, r.terms.mode, r.terms.recipient["org"], r.release) for r in found]
+    names = ("id", "status", "dataset", "mode", "recipient", "release")
+    say_table("Requests", names, rows, empty="no requests yet; draft one with `gateway requests draft FILE`")
+
+
+@app.command("show")
+def show(key: Key, user: AsUser = LOCAL_ACCOUNT, json: AsJson = False) -> None:
+    """One request, with its decision."""
+    session = begin(user)
+    request = requests.read(session.gateway, session.actor, key)
+    decision = requests.decision_of(session.gateway, session.actor, key)
+    if json:
+        say_json({**request_view(request), "verdict": dict(decision.verdict) if decision else None})
+        return
+    _say(request, json=False)
+    if decision:
+        say_verdict(decision.verdict)
+
+
+@app.command("return")
+def give_back(key: Key, note: Note, user: AsUser = LOCAL_ACCOUNT, json: AsJson = False) -> None:
+    """Give a request back with a question."""
+    session = begin(user)
+    _say(requests.give_back(session.gateway, session.actor, key, note=note), json=json)
+
+
+@app.command("approve")
+def approve(key: Key, note: Note = "", user: AsUser = LOCAL_ACCOUNT, json: AsJson = False) -> None:
+    """Say yes. With the last yes that is needed, the release is queued for the worker."""
+    session = begin(user)
+    _say(requests.approve(session.gateway, session.actor, key, note=note), json=json)
+
+
+@app.command("refuse")
+def refuse(key: Key, note: Note, user: AsUser = LOCAL_ACCOUNT, json: AsJson = False) -> None:
+    """Say no, with a reason and, if there is one, a cure."""
+    session = begin(user)
+    _say(requests.refuse(session.gateway, session.actor, key, note=note), json=json)
+
+
+@app.command("withdraw")
+def withdraw(key: Key, user: AsUser = LOCAL_ACCOUNT, json: AsJson = False) -> None:
+    """Take your own request back."""
+    session = begin(user)
+    _say(requests.withdraw(session.gateway, session.actor, key), json=json)
+
+
+def _say(request: Request, *, json: bool) -> None:
+    view = request_view(request)
+    if json:
+        say_json(view)
+        return
+    shown = ("id", "status", "dataset", "mode", "project", "purpose", "destination", "note", "release", "moves")
+    say_pairs({name: view[name] for name in shown if view[name]})
+
+
+def say_verdict(verdict: Any) -> None:
+    """Write a verdict: the headline, then each reason with its citation and cure."""
+    out.print(f"\nthe rules say: [bold]{verdict['decision']}[/bold] (as of {verdict['as_of']})")
+    for part in ("denials", "licences", "reviews"):
+        for reason in verdict[part]:
+            out.print(f"  {part[:-1]}: {reason['sentence']} ({reason['article']}) \\[{reason['rule']}]")
+            if reason["cure"]:
+                out.print(f"    → {reason['cure']}", markup=False)
+    for condition in verdict["conditions"]:
+        out.print(f"  condition: {condition['says'] or condition['sentence']} ({condition['article']})")
+    if verdict["missing"]:
+        out.print(f"  missing: {', '.join(verdict['missing'])}")

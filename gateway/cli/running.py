@@ -1,0 +1,81 @@
+"""`gateway init | serve | worker | demo`: making and running a gateway."""
+
+import signal
+import threading
+from typing import Annotated
+
+import typer
+import uvicorn
+
+from gateway import logs, settings, worker
+from gateway.actions import accounts
+from gateway.app import build
+from gateway.cli.session import LOCAL_ACCOUNT, AsJson, out, say_json, say_pairs
+from gateway.context import open_gateway
+from gateway.crypto import keys, signing
+from gateway.demo.play import play
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add these commands to the application."""
+    for command in (init, serve, run_worker, demo):
+        app.command(command.__name__.removeprefix("run_"))(command)
+
+
+def init(
+    steward: Annotated[str, typer.Option(help="Id of the first steward's account.")] = LOCAL_ACCOUNT,
+    json: AsJson = False,
+) -> None:
+    """Make the home folder, keys, database and the first two accounts. Does nothing twice."""
+    given = settings.load()
+    keys.make(given.keys_folder)
+    gateway = open_gateway(given)
+    actor = accounts.found(gateway, steward=steward, name=steward)
+    answer = {
+        "home": str(given.home.resolve()),
+        "database": gateway.store.engine.url.render_as_string(hide_password=True),
+        "accounts": f"{actor.id} (steward), {accounts.OPERATOR}",
+        "log key": str(gateway.signer.verifier),
+        "release key": signing.fingerprint(gateway.keys.manifest.public_key()),
+    }
+    say_json(answer) if json else say_pairs(answer)
+
+
+def serve(
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on.")] = 8000,
+    with_worker: Annotated[bool, typer.Option(help="Run releases in this process too.")] = True,
+) -> None:
+    """Serve the API (see /docs)."""
+    logs.configure()
+    gateway = open_gateway(settings.load())
+    out.print(f"the gateway listens on http://{host}:{port}/docs")
+    uvicorn.run(build(gateway, with_worker=with_worker), host=host, port=port, log_level="warning", server_header=False)
+
+
+def run_worker(
+    once: Annotated[bool, typer.Option("--once", help="Stop when the queue is empty.")] = False,
+) -> None:
+    """Run queued releases until stopped (Ctrl-C, or SIGTERM between two releases)."""
+    logs.configure()
+    gateway = open_gateway(settings.load())
+    if once:
+        name = worker.owner()
+        while worker.work_once(gateway, name=name) is not None:
+            pass
+        return
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    worker.serve(gateway, stop)
+
+
+def demo(
+    fresh: Annotated[bool, typer.Option(help="Begin with an empty home.")] = True,
+    subjects: Annotated[int, typer.Option(help="Subjects of the synthetic trial.", min=50, max=5000)] = 400,
+    json: AsJson = False,
+) -> None:
+    """A synthetic multi-country trial, played by all three personas through the API, from request to opened extract."""
+    story = play(settings.load(), fresh=fresh, subjects=subjects, quiet=json)
+    if json:
+        say_json(story)

@@ -1,0 +1,68 @@
+"""One running gateway, put together: settings, store, keys, rules, access rules, log, clock."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from gateway import audit, settings
+from gateway.crypto import keys
+from gateway.errors import Invalid
+from gateway.settings import Settings
+from gateway.storage.database import open_database, upgrade
+from gateway.storage.store import Store
+from policies import enforcer, loader
+from policies.enforcer import Enforcer
+from policies.faults import RuleFault
+from policies.rules import Rules
+
+Clock = Callable[[], datetime]
+
+
+def utc_now() -> datetime:
+    """The one place where the gateway looks at the clock."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    """The parts that actions work with. Time is asked of `now`, so that tests and replays can set it."""
+
+    settings: Settings
+    store: Store
+    keys: keys.Keys
+    rules: Rules
+    enforcer: Enforcer
+    signer: audit.Signer
+    now: Clock
+
+    def publish(self) -> audit.Checkpoint | None:
+        """Give the waiting events their place in the log and sign the new tree head."""
+        return audit.sequence(self.store.engine, self.signer, self.settings.log_folder, self.now())
+
+
+def open_gateway(given: Settings, *, now: Clock = utc_now) -> Gateway:
+    """Open the gateway of these settings. In development, missing keys and tables are made on the way.
+
+    Raises:
+        Invalid: settings are unsafe, keys are missing or damaged, the database cannot be opened, a rule is wrong.
+    """
+    settings.refuse_unsafe(given)
+    production = given.mode == "production"
+    if not production:
+        keys.make(given.keys_folder)
+    held = keys.load(given.keys_folder, strict=production)
+    engine = open_database(given.database)
+    upgrade(engine)
+    try:
+        rules, access = loader.load(), enforcer.load()
+    except RuleFault as fault:
+        raise Invalid(str(fault), place="policies", cure="mend the rule file; nothing was loaded") from None
+    return Gateway(
+        settings=given,
+        store=Store(engine, audit.append),
+        keys=held,
+        rules=rules,
+        enforcer=access,
+        signer=audit.Signer(given.origin, held.log),
+        now=now,
+    )

@@ -1,0 +1,1 @@
+"""From approved to delivered, resumable at every step: prepare, treat, judge, pack, deliver."""

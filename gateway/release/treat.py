@@ -1,0 +1,134 @@
+"""Step 2, treat: the plan is run batch by batch, and each table is sealed as it streams out.
+
+Plaintext of the result exists only in memory and in a pipe. A table that stands sealed is noted with its digests and
+its contribution to the measurement (keyed digests, sealed to the gateway), so that a killed release goes on with the
+next table. A hit of the leak scan stops the release.
+"""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from gateway.crypto import at_rest, recipients
+from gateway.crypto.sealing import Sealed, Sealer
+from gateway.domain.actor import SYSTEM
+from gateway.domain.event import Event, EventKind
+from gateway.domain.release import ReleaseTable, Step
+from gateway.formats import Folder, scan, writer
+from gateway.release import measuring, shelf
+from gateway.release.work import Work
+from gateway.storage.jobs import Hold
+from pseudonymization import deidentify, treat
+from pseudonymization.deidentify import Prepared
+from pseudonymization.faults import Place
+from pseudonymization.leaks import Scanner
+from pseudonymization.plan import Act, Plan
+from pseudonymization.treat import Lookups, Tally
+
+SMALLEST_SHOWN = 11
+ENDINGS = {"parquet": ".parquet", "csv": ".csv", "xport": ".xpt"}
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """What lies ready while tables are treated. Rows are counted over all tables, for progress."""
+
+    work: Work
+    plan: Plan
+    lookups: Lookups
+    scanner: Scanner
+    folder: Folder
+    staging: Path
+    total_rows: int
+
+
+def treat_tables(work: Work, prepared: Prepared) -> Work:
+    """Treat and seal every table that does not stand sealed yet.
+
+    Raises:
+        Unreadable: a date does not parse. Leak: the result holds what should be gone.
+    """
+    bench = _bench(work, prepared)
+    standing = work.gateway.store.release_tables(work.release.id)
+    names, done = deidentify.tables_of(bench.plan), 0
+    for name in names:
+        if name not in standing:
+            _store(bench, name, _table(bench, name, done), done)
+        done += bench.folder.table(name).rows
+    return work.store(Step.TREATED, {"tables": len(names)}, treated_at=work.gateway.now().isoformat())
+
+
+def _bench(work: Work, prepared: Prepared) -> Bench:
+    looked_up = deidentify.lookups(prepared, work.whole, work.asked, work.key)
+    folder = scan(Path(work.version.path))
+    rows = sum(folder.table(name).rows for name in deidentify.tables_of(prepared.plan))
+    return Bench(
+        work,
+        prepared.plan,
+        looked_up,
+        Scanner(looked_up.study, prepared.subjects, prepared.plan),
+        folder,
+        shelf.staging(work.gateway.settings.releases_folder, work.release.id),
+        max(1, rows),
+    )
+
+
+def _table(bench: Bench, name: str, done: int) -> ReleaseTable:
+    """Stream one table from its file through the kernel, the scanner and the writer into the sealer."""
+    work, table, planned = bench.work, bench.folder.table(name), bench.lookups.plan[name]
+    wanted = [column for column in table.schema.names if column in planned]
+    treated = treat.schema(bench.lookups, name, pa.schema([table.schema.field(column) for column in wanted]))
+    file = f"{name}{ENDINGS[work.request.terms.format]}.age"
+    bench.scanner.scan_text(f"{name} {table.label}", Place(name))
+    collected = measuring.collector(work, bench.plan)
+    tally, rows, read = Tally(), 0, 0
+    with Sealer(bench.staging / file, recipients.parse(work.request.terms.keys)) as sealer:
+        changed = [column for column in treated.names if planned[column].act is not Act.KEEP]
+        out = writer(work.request.terms.format, treated, sealer.stream, name=name, label=table.label, changed=changed)
+        for batch in work.source.batches(name, wanted):
+            result = treat.treat_counted(bench.lookups, name, batch, read)
+            bench.scanner.scan(name, result.batch)
+            bench.scanner.verdict()
+            collected.add(name, result.batch)
+            out.write(result.batch)
+            tally, rows, read = tally + result.tally, rows + result.batch.num_rows, read + batch.num_rows
+            work.renew((done + read) / bench.total_rows)
+        out.close()
+    sealed = work.gateway.keys.derive("at-rest")
+    value = _value(name, file, treated, rows, sealer.sealed, tally)
+    contribution = at_rest.seal(collected.contribution(), sealed, measuring.context(work, name))
+    return ReleaseTable(work.release.id, name, value, contribution)
+
+
+def _value(name: str, file: str, treated: pa.Schema, rows: int, sealed: Sealed, tally: Tally) -> dict[str, Any]:
+    """What the manifest says of a table. Flips and redactions are counted over rows, not over subjects."""
+    return {
+        "name": name,
+        "file": file,
+        "rows": rows,
+        "columns": treated.names,
+        "plaintext": {"sha256": sealed.plain_sha256, "size": sealed.plain_size},
+        "sealed": {"sha256": sealed.sealed_sha256, "size": sealed.sealed_size},
+        "date_flips": {
+            column: {what: protected(count) for what, count in asdict(flips).items()}
+            for (_, column), flips in sorted(tally.flips.items())
+        },
+        "redacted": {f"{column}: {kind}": protected(n) for (_, column, kind), n in sorted(tally.redacted.items())},
+    }
+
+
+def protected(count: int) -> int | str:
+    """A count as it may be shown: from 1 to 10 only that it is small (11 is the usual smallest cell)."""
+    return count if count == 0 or count >= SMALLEST_SHOWN else f"<{SMALLEST_SHOWN}"
+
+
+def _store(bench: Bench, name: str, table: ReleaseTable, done: int) -> None:
+    """Note that a table stands sealed, with its event, if the claim still holds."""
+    work = bench.work
+    share = (done + bench.folder.table(name).rows) / bench.total_rows
+    facts = {"step": "table", "table": name, "sealed_sha256": table.value["sealed"]["sha256"]}
+    event = Event(EventKind.RELEASE_STEP, SYSTEM.id, about=work.about, facts=facts)
+    progressed = work.progressed(share)
+    work.gateway.store.save(table, progressed, event=event, now=work.gateway.now(), job=Hold(work.claim))
