@@ -47,13 +47,20 @@ def upgrade() -> None:
     op.create_table(
         "audit_personal",
         sa.Column("event_id", sa.String(32), sa.ForeignKey("audit_event.event_id"), primary_key=True),
-        sa.Column("field", sa.String(64), primary_key=True),
         sa.Column("salt", sa.LargeBinary(), nullable=True),
-        sa.Column("text", sa.Text(), nullable=True),
+        sa.Column("texts", sa.Text(), nullable=True),
+    )
+    op.create_table(
+        "audit_witnessed",
+        sa.Column("origin", sa.String(256), primary_key=True),
+        sa.Column("size", sa.BigInteger(), nullable=False),
+        sa.Column("root", sa.LargeBinary(), nullable=False),
+        sa.Column("note", sa.Text(), nullable=False),
+        sa.Column("contradiction", sa.Text(), nullable=True),
     )
 
 
 def downgrade() -> None:
     """Undo the change. The log's files remain; without these rows they can only be checked as files."""
-    for table in ("audit_personal", "audit_about", "audit_head", "audit_event"):
+    for table in ("audit_witnessed", "audit_personal", "audit_about", "audit_head", "audit_event"):
         op.drop_table(table)
