@@ -217,7 +217,7 @@ def _rule(regime: str, given: dict[str, Any], marked: _Marked, line: int) -> Rul
         data=given.get("data", {}),
         sets=given.get("sets", {}),
         expires=given.get("expires"),
-        transforms_by=given.get("transforms_by", ""),
+        transforms_by=given.get("transforms_by"),
         data_from=given.get("data_from", ""),
         file=marked.name,
         line=line,

@@ -4,10 +4,30 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import ModuleType
 
-from policies import papers, windows
+from policies import (
+    claims,
+    consent,
+    licences,
+    papers,
+    parties,
+    screening,
+    small_numbers,
+    upstream,
+    windows,
+)
 from policies.registry import FINDINGS, MEASURES, TESTS, Named
 
-ROOMS: tuple[ModuleType, ...] = (papers, windows)
+ROOMS: tuple[ModuleType, ...] = (
+    claims,
+    consent,
+    licences,
+    papers,
+    parties,
+    screening,
+    small_numbers,
+    upstream,
+    windows,
+)
 
 
 @dataclass(frozen=True, slots=True)

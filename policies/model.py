@@ -84,7 +84,7 @@ class Rule:
     data: Mapping[str, Any] = field(default_factory=dict)
     sets: Mapping[str, Any] = field(default_factory=dict)
     expires: Mapping[str, Any] | None = None
-    transforms_by: str = ""
+    transforms_by: Mapping[str, Any] | None = None
     data_from: str = ""
     file: str = ""
     line: int = 0

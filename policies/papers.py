@@ -75,3 +75,12 @@ def thresholds(paper: Mapping[str, Any]) -> dict[str, Any]:
     if "max_risk" in asked:
         asked["k"] = max(asked.get("k", 1), class_size(asked["max_risk"]))
     return asked
+
+
+@measure("attempt")
+def attempted_risk(view: dict[str, Any], arguments: Mapping[str, Any]) -> Measured:
+    """The average risk times the probability of an attempt: `metrics.avg_risk` × `attempt` (PhUSE 2016 DH09)."""
+    if "metrics.avg_risk" not in view:
+        return 0, 1, frozenset({"metrics.avg_risk"})
+    risk = view["metrics.avg_risk"] * arguments["attempt"]
+    return risk, risk, frozenset()

@@ -143,15 +143,7 @@ def _bound_regime(regime: Regime, compiler: Compiler, day: date) -> BoundRegime:
         if "term" in how:
             publishes.append((flag, "term", compiler.compile({"term": how["term"]})))
             continue
-        entry = NAMED_CODE.findings.get(how["finding"])
-        if entry is None:
-            raise RuleFault(f"no such finding: `{how['finding']}`")
-        arguments = {name: value for name, value in how.items() if name != "finding"}
-        if not entry.arguments.issuperset(arguments):
-            raise RuleFault(f"finding `{entry.name}` takes {', '.join(sorted(entry.arguments)) or 'no arguments'}")
-        if "list" in arguments:
-            arguments["members"] = compiler.members(arguments["list"])
-        publishes.append((flag, "finding", _bound_finding(entry.work_out, arguments)))
+        publishes.append((flag, "finding", _finding_of(how, compiler)))
     return BoundRegime(
         regime=regime,
         binds=compiler.compile(regime.binds),
@@ -160,16 +152,25 @@ def _bound_regime(regime: Regime, compiler: Compiler, day: date) -> BoundRegime:
     )
 
 
-def _bound_finding(work_out: Callable[..., Any], arguments: Mapping[str, Any]) -> Callable[[dict[str, Any]], Any]:
-    return lambda view: work_out(view, arguments)
+def _finding_of(how: Mapping[str, Any], compiler: Compiler) -> Callable[[dict[str, Any]], Any]:
+    """A finding with the arguments that a file gives it.
+
+    Raises:
+        RuleFault: no such finding, or it takes other arguments.
+    """
+    entry = NAMED_CODE.findings.get(how.get("finding", ""))
+    if entry is None:
+        raise RuleFault(f"no such finding: `{how.get('finding')}`")
+    arguments = {name: value for name, value in how.items() if name != "finding"}
+    if entry.arguments != set(arguments):
+        raise RuleFault(f"finding `{entry.name}` takes {', '.join(sorted(entry.arguments)) or 'no arguments'}")
+    if "list" in arguments:
+        arguments["members"] = compiler.members(arguments["list"])
+    return lambda view: entry.work_out(view, arguments)
 
 
 def _bound_rule(rule: Rule, compiler: Compiler) -> BoundRule:
-    changes = None
-    if rule.transforms_by:
-        if rule.transforms_by not in NAMED_CODE.findings:
-            raise RuleFault(f"no such finding: `{rule.transforms_by}`")
-        changes = _bound_finding(NAMED_CODE.findings[rule.transforms_by].work_out, {})
+    changes = _finding_of(rule.transforms_by, compiler) if rule.transforms_by else None
     return BoundRule(
         rule=rule,
         when=compiler.compile(rule.when),

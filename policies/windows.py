@@ -98,6 +98,15 @@ def persons_12m(view: dict[str, Any], arguments: Mapping[str, Any]) -> Measured:
     return known
 
 
+@measure("origin", "categories")
+def persons_of_origin(view: dict[str, Any], arguments: Mapping[str, Any]) -> Measured:
+    """Distinct people of `origin` in this request in any of `categories`: the most in any one category of a group."""
+    origin, categories = arguments["origin"], frozenset(arguments["categories"])
+    least, most, missing = people(view["all"], origin, categories)
+    least, most = _one_group(view["all"], origin, categories, least, most)
+    return least, most, missing
+
+
 @test("origin", "thresholds")
 def combined_data_bulk(view: dict[str, Any], arguments: Mapping[str, Any]) -> Truth:
     """Whether, of several categories sent together, any one passes the lowest threshold of those present.
@@ -136,7 +145,7 @@ def persons_since_january(view: dict[str, Any], arguments: Mapping[str, Any]) ->
     least, most, missing = people(view["all"], "CN", _SENSITIVE if kind == "sensitive" else _ORDINARY)
     # The same people stand in several categories of one origin: the largest part is sure, the sum is possible.
     if kind == "sensitive":
-        least, most = _one_group(view["all"], _SENSITIVE, least, most)
+        least, most = _one_group(view["all"], "CN", _SENSITIVE, least, most)
     if most == 0:
         return 0, 0, frozenset()
     before = view.get("transfer.since_jan1")
@@ -145,14 +154,14 @@ def persons_since_january(view: dict[str, Any], arguments: Mapping[str, Any]) ->
     return least + before.get(kind, 0), most + before.get(kind, 0), missing
 
 
-def _one_group(parts: Parts, categories: frozenset[str], least: float, most: float) -> tuple[float, float]:
+def _one_group(parts: Parts, origin: str, categories: frozenset[str], least: float, most: float) -> tuple[float, float]:
     """People counted once where one origin and region is split into several categories."""
     largest: dict[tuple[Any, ...], float] = {}
     for part in parts:
-        if _of_origin(part, "CN") and not categories.isdisjoint(part.get("categories", categories)):
+        if _of_origin(part, origin) is not False and not categories.isdisjoint(part.get("categories", categories)):
+            if _of_origin(part, origin) is None or "subject.count" not in part or "categories" not in part:
+                return least, most
             group = (part.get("subject.country"), part.get("subject.region"), part.get("subject.citizenship"))
-            largest[group] = max(largest.get(group, 0), part.get("subject.count", math.inf))
+            largest[group] = max(largest.get(group, 0), part["subject.count"])
     total = sum(largest.values())
-    if not largest or math.isinf(total):
-        return least, most
     return total, total
