@@ -69,7 +69,7 @@ class XportWriter:
                 cells = _text(values, column, width) if is_text(column.type) else _numbers(values, column)
                 rows[:, at : at + width] = cells
             self._blank_end = self._texts_only and not bytes(rows[-1]).strip()
-            self._sink.write(rows.data)
+            self._sink.write(rows.reshape(-1).data)
             self._written += rows.size
 
     def close(self) -> None:
