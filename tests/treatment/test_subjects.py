@@ -146,6 +146,12 @@ def test_other_ids_of_a_subject_are_known_and_shared_ones_belong_to_nobody() -> 
     assert people.identifying[ColumnRef("dm", "NAME")] == ("A", "B", "C", "D")
 
 
+def test_a_site_is_no_other_id_of_its_only_subject() -> None:
+    table = Table("dm", (KEY, Column("SITEID", Role.DIRECT)), "DM")
+    rows = {"USUBJID": ["701-20", "701-21", "702-22", "701-23"], "SITEID": ["701", "701", "702", "701"]}
+    assert collect(Study("S", (table,), "DE"), Source(dm=rows)).aliases == {}
+
+
 def test_more_identifying_values_than_are_held_are_listed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(subjects, "MOST_VALUES", 3)
     table = Table("lb", (KEY, Column("LBREFID", Role.DIRECT)))

@@ -333,3 +333,73 @@ def test_a_plan_read_back_treats_the_same(small: Small, release: Callable[..., A
     assert {name: rows(table) for name, table in again.tables.items()} == {
         name: rows(table) for name, table in done.tables.items()
     }
+
+
+def test_blanked_subjects_lose_a_quasi_identifier_that_is_kept_as_it_is(
+    small: Small, release: Callable[..., Any]
+) -> None:
+    plan = release(*small).plan
+    kept = tuple(replace(c, act=Act.KEEP) if c.column == "COUNTRY" else c for c in plan.columns)
+    done = release(*small, plan=replace(plan, columns=kept), blanked=np.array([False, False, True]))
+    assert done.tables["dm"].column("COUNTRY").to_pylist() == [None, "FR", "Narnia"]
+
+
+def test_recoded_columns_share_their_codes_by_namespace(release: Callable[..., Any]) -> None:
+    def site(name: str) -> Column:
+        return Column(name, Role.DIRECT, handling=Handling.RECODE, namespace="site")
+
+    dm = Table("dm", (Column("ID", Role.SUBJECT_KEY), site("SITEID")), "DM")
+    ds = Table(
+        "ds", (Column("ID", Role.SUBJECT_KEY), site("NEWSITE"), Column("REF", Role.KEPT, handling=Handling.RECODE))
+    )
+    held = {
+        "dm": pa.table({"ID": ["a1", "a2", "a3"], "SITEID": ["701", "702", ""]}),
+        "ds": pa.table({"ID": ["a1", "a2"], "NEWSITE": ["702", "703"], "REF": ["R1", None]}),
+    }
+    done = release(Study("S", (dm, ds), "DE"), _held(held))
+    first, second, third = done.tables["dm"].column("SITEID").to_pylist()
+    moved = done.tables["ds"].column("NEWSITE").to_pylist()
+    assert (moved[0], third) == (second, None)
+    assert len({first, second, moved[1]}) == 3
+    assert all(code.startswith("C-") for code in (first, second, *moved))
+    assert done.tables["ds"].column("REF").to_pylist()[0].startswith("C-")
+
+
+def test_an_id_that_could_be_two_subjects_is_redacted(release: Callable[..., Any]) -> None:
+    link = Column("LINK", Role.DIRECT, handling=Handling.EMBEDDED)
+    dm = Table("dm", (Column("ID", Role.SUBJECT_KEY), Column("SUBJID", Role.DIRECT)), "DM")
+    ae = Table("ae", (Column("ID", Role.SUBJECT_KEY), link), "AE")
+    held = {
+        "dm": pa.table({"ID": ["A-701-11", "B-701-11", "B-702-12"], "SUBJID": ["11", "11", "12"]}),
+        "ae": pa.table({"ID": ["A-701-11"] * 3, "LINK": ["701-11-E1", "11-E1", "702-12-E1"]}),
+    }
+    done = release(Study("S", (dm, ae), "DE"), _held(held))
+    last = done.lookups.pseudonyms[2].as_py()
+    assert done.tables["ae"].column("LINK").to_pylist() == ["--redacted---E1", "--redacted---E1", f"{last}-E1"]
+
+
+def test_a_date_beyond_the_year_9999_stops(small: Small, release: Callable[..., Any]) -> None:
+    study, source = small
+    lookups = release(study, source).lookups
+    batch = next(source.batches("ae"))
+    with pytest.raises(Unreadable, match=r"`ae.AESTDTC` row 1"):
+        kernel.treat(lookups, "ae", batch.set_column(4, "AESTDTC", pa.array(["9990-01-01", "2013"])))
+    late = pa.array([None, date(9990, 1, 1)], pa.date32())
+    with pytest.raises(Unreadable, match=r"`ae.AEDT` row 2"):
+        kernel.treat(lookups, "ae", batch.set_column(6, "AEDT", late))
+
+
+def test_the_dictionary_of_pseudonyms_does_not_tell_the_order_of_the_ids(pilot_release: Any) -> None:
+    batch = kernel.treat(pilot_release.lookups, "dm", next(pilot_release.source.batches("dm")))
+    listed = batch.column("USUBJID").dictionary.to_pylist()
+    assert len(listed) == 306
+    assert listed == sorted(listed)
+
+
+def test_a_format_goes_with_the_values_it_described(small: Small, release: Callable[..., Any]) -> None:
+    study, source = small
+    table = source.tables["ae"]
+    schema = pa.schema([field.with_metadata({"format": "DATE9.", "width": "9"}) for field in table.schema])
+    moved, cut = (release(study, source, date_act=act).lookups for act in (Act.SHIFT, Act.TRUNCATE_YEAR))
+    assert kernel.schema(moved, "ae", schema).field("AEDT").metadata == {b"format": b"DATE9.", b"width": b"9"}
+    assert kernel.schema(cut, "ae", schema).field("AEDT").metadata is None

@@ -2,9 +2,10 @@
 
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
-from pseudonymization.columns import Study
+from pseudonymization.columns import Column, Role, Study, Table
 from pseudonymization.faults import Unresolved
 from pseudonymization.pseudonyms import ProjectKey
 from pseudonymization.subjects import collect
@@ -39,6 +40,17 @@ def test_known_values_and_dates_are_redacted_and_counted(
     redactor: Redactor, text: str, left: str, kinds: dict[str, int]
 ) -> None:
     assert redactor.redact(text) == (left, kinds)
+
+
+def test_a_value_of_one_or_two_letters_is_no_token() -> None:
+    table = Table("dm", (Column("ID", Role.SUBJECT_KEY), Column("INITIALS", Role.DIRECT)), "DM")
+
+    class Source:
+        def batches(self, name: str, columns: object = None) -> object:
+            return pa.table({"ID": ["subject-1"], "INITIALS": ["AT"]}).to_batches()
+
+    redactor = Redactor.of(collect(Study("S", (table,), "DE"), Source()))
+    assert redactor.redact("at home with subject-1") == ("at home with --redacted--", {"subject id": 1})
 
 
 @pytest.mark.parametrize(
