@@ -27,64 +27,66 @@ class Blanks:
     total: int
 
 
-def needed(sizes: Floats, limits: Limits) -> int:
+def needed(sizes: Floats, limits: Limits, bad: npt.NDArray[np.bool_] | None = None) -> int:
     """How many subjects steps 1 and 2 blank. It never grows when classes are merged, so it may prune a search.
 
-    Returns more than all subjects if even blanking everything does not help.
+    bad: classes that must go although they are large enough (and all their parts too). Returns more than all subjects
+    if even blanking everything does not help.
     """
-    small = sizes < limits.k
+    small = sizes < limits.k if bad is None else (sizes < limits.k) | bad
     low, count = int(np.count_nonzero(small)), len(sizes)
     blanked = int(sizes[small].sum())
-    if _fits(low, count, sizes, limits):
+    alone = int(np.count_nonzero(sizes[~small] == 1))
+    if _fits(low, count, alone, limits):
         return blanked
-    first = _how_many(low, sizes, limits)
+    first = _how_many(low, count, alone, limits)
     if first > count:
         return int(sizes.sum()) + 1
-    return int(np.partition(sizes, first - 1)[:first].sum())
+    return max(blanked, int(np.partition(sizes, first - 1)[:first].sum()))
 
 
-def _fits(low: int, count: int, sizes: Floats, limits: Limits) -> bool:
-    if count - low + (low > 0) > limits.classes:
-        return False
-    return limits.k > 1 or int(np.count_nonzero(sizes == 1)) <= limits.uniques
+def _fits(low: int, count: int, alone: int, limits: Limits) -> bool:
+    return count - low + (low > 0) <= limits.classes and alone <= limits.uniques
 
 
-def _how_many(low: int, sizes: Floats, limits: Limits) -> int:
-    """How many of the smallest classes must go, at least `low`; more than there are if none suffices."""
-    many = low
-    if len(sizes) - many + (many > 0) > limits.classes:
-        many = max(many, len(sizes) + 1 - limits.classes)
-    alone = int(np.count_nonzero(sizes == 1))
-    return max(many, alone - limits.uniques)
+def _how_many(low: int, count: int, alone: int, limits: Limits) -> int:
+    """How many classes must go, the `low` bad ones first, then the smallest; more than there are if none suffices."""
+    many = max(low, low + alone - limits.uniques)
+    if count - many + (many > 0) > limits.classes:
+        many = max(many, count + 1 - limits.classes)
+    return many
 
 
-def blanks(sizes: Floats, losses: Floats, limits: Limits) -> Blanks | None:
+def blanks(sizes: Floats, losses: Floats, limits: Limits, bad: npt.NDArray[np.bool_] | None = None) -> Blanks | None:
     """The rule above. sizes: subjects per class. losses: loss per subject of each class under the recoding, 0 to 1.
 
-    Ties are broken by position. None if no blanking within `limits.blanks` meets the limits.
+    bad: classes that fail another model; they go in step 1, and step 3 then takes whole classes only, since a part of
+    a class need not pass what the whole passes. Ties are broken by position. None if no blanking within
+    `limits.blanks` meets the limits.
     """
-    small = sizes < limits.k
+    small = sizes < limits.k if bad is None else (sizes < limits.k) | bad
     taken = np.where(small, sizes, 0.0)
-    if not _fits(int(np.count_nonzero(small)), len(sizes), sizes, limits):
-        many = _how_many(int(np.count_nonzero(small)), sizes, limits)
+    low, alone = int(np.count_nonzero(small)), int(np.count_nonzero(sizes[~small] == 1))
+    if not _fits(low, len(sizes), alone, limits):
+        many = _how_many(low, len(sizes), alone, limits)
         if many > len(sizes):
             return None
-        order = np.lexsort((np.arange(len(sizes)), -losses, sizes))
+        order = np.lexsort((np.arange(len(sizes)), -losses, sizes, ~small))
         taken[order[:many]] = sizes[order[:many]]
     total = int(taken.sum())
     least = limits.k
     if total == 1 and int(np.count_nonzero(sizes == 1)) > limits.uniques:
         least = max(least, 2)
     if 0 < total < least:
-        _complete(taken, sizes, losses, least)
+        _complete(taken, sizes, losses, least, whole_only=bad is not None)
         total = int(taken.sum())
         if total < least:
             return None
     return Blanks(taken, total) if total <= limits.blanks else None
 
 
-def _complete(taken: Floats, sizes: Floats, losses: Floats, k: int) -> None:
-    """Step 3, in place."""
+def _complete(taken: Floats, sizes: Floats, losses: Floats, k: int, *, whole_only: bool) -> None:
+    """Step 3, in place. A whole class that stays holds k subjects or passed the cap alone; one or two suffice."""
     missing = k - taken.sum()
     kept = np.flatnonzero(taken == 0)
     if len(kept) == 0:
@@ -92,7 +94,7 @@ def _complete(taken: Floats, sizes: Floats, losses: Floats, k: int) -> None:
     whole_cost = (1 - losses[kept]) * sizes[kept]
     whole = kept[np.argmin(whole_cost)]
     spare = np.maximum(sizes[kept] - k, 0)
-    if spare.sum() < missing:
+    if whole_only or spare.sum() < missing:
         taken[whole] = sizes[whole]
         return
     order = np.argsort(-losses[kept], kind="stable")

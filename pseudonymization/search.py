@@ -9,15 +9,17 @@ proven optimal. Which node to check next is a guess (`expectation`); the proof d
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from pseudonymization.classes import ClassTable
+from pseudonymization.classes import ClassTable, table_of
 from pseudonymization.expectation import Expectation
 from pseudonymization.faults import Unreachable, Unresolved
-from pseudonymization.hierarchies import Ladder
-from pseudonymization.lattice import Grouping, Lattice, Node, outer_sum
+from pseudonymization.hierarchies import Ladder, of_labels
+from pseudonymization.lattice import Grouping, Lattice, Node, View, outer_sum
+from pseudonymization.models import Judge, Model
 from pseudonymization.outliers import among, blanks, needed
 from pseudonymization.risk import Limits, limits
 from pseudonymization.safeguards import Safeguards
@@ -78,18 +80,30 @@ class Search:
         losses = self.lattice.class_losses(view)
         taken = blanks(view.weights, losses, self.limits)
         if taken is not None:
-            exact = float(view.weights @ losses + taken.taken @ (1 - losses))
-            if exact < self.best:
-                self.best, self.node = exact, node
-        self._learn(grouping)
+            self.offer(node, float(view.weights @ losses + taken.taken @ (1 - losses)))
+        self._learn(grouping, grouping.sizes < self.limits.k)
+        self._settle(node, must)
+        return True
+
+    def offer(self, node: Node, loss: float) -> None:
+        """Take a recoding that meets the safeguards, if it is the best so far."""
+        if loss < self.best:
+            self.best, self.node = loss, node
+
+    def _settle(self, node: Node, must: int) -> None:
         self.bound[node] = np.inf
         above = self.most[_above(node)]
         np.minimum(above, must, out=above)
-        return True
 
-    def _learn(self, grouping: Grouping) -> None:
+    def mask(self, table: ClassTable) -> npt.NDArray[np.bool_]:
+        """Per subject, whether the best recoding blanks its cells."""
+        grouping, codes = self.lattice.subject_classes(table, self.node)
+        losses = self.lattice.class_losses(self.lattice.classes(grouping, keep=False))
+        taken = blanks(grouping.sizes, losses, self.limits)
+        return np.zeros(len(codes), dtype=bool) if taken is None else among(codes, taken.taken)
+
+    def _learn(self, grouping: Grouping, small: npt.NDArray[np.bool_]) -> None:
         """Raise the bounds of all nodes below: whom this node must blank, they must blank too."""
-        small = grouping.sizes < self.limits.k
         if not small.any():
             return
         node, view, lattice = grouping.node, grouping.view, self.lattice
@@ -167,6 +181,79 @@ class Search:
         return self.alive_below
 
 
+class ModelledSearch(Search):
+    """A search under models on sensitive attributes, which stand as a hidden last column that is never recoded.
+
+    Only failures that all parts of a class inherit may prune; the others are found when a node is checked.
+    """
+
+    def __init__(self, lattice: Lattice, bounds: Limits, judge: Judge) -> None:
+        super().__init__(lattice, bounds)
+        self.judge = judge
+
+    def check(self, node: Node) -> bool:
+        """As `Search.check`, with classes that fail a model blanked too, and the blanked judged as a class."""
+        grouping = self.lattice.group(node)
+        view = self.lattice.classes(grouping)
+        of, sizes = _collapse(view)
+        fails, lasting = self.judge.failing(of, view.columns[-1], view.weights, len(sizes))
+        must = needed(sizes, self.limits, lasting)
+        self.guess.observe(node, must)
+        if must > self.limits.blanks:
+            self.bound[_below(node)] = np.inf
+            return False
+        losses = self.lattice.class_losses(view)[np.searchsorted(of, np.arange(len(sizes)))]
+        taken = self._taken(view, of, sizes, losses, fails)
+        if taken is not None:
+            self.offer(node, float(sizes @ losses + taken @ (1 - losses)))
+        self._learn(grouping, ((sizes < self.limits.k) | lasting)[of])
+        self._settle(node, must)
+        return True
+
+    def _taken(
+        self, view: View, of: npt.NDArray[Any], sizes: Floats, losses: Floats, fails: npt.NDArray[np.bool_]
+    ) -> Floats | None:
+        found = blanks(sizes, losses, self.limits, bad=fails)
+        if found is None:
+            return None
+        gone = found.taken[of] > 0
+        return found.taken if self.judge.passes(view.columns[-1][gone], view.weights[gone]) else None
+
+    def mask(self, table: ClassTable) -> npt.NDArray[np.bool_]:
+        """Per subject, whether the best recoding blanks its cells."""
+        grouping = self.lattice.group(self.node, self.lattice.bottom)
+        view = self.lattice.classes(grouping, keep=False)
+        of, sizes = _collapse(view)
+        fails, _ = self.judge.failing(of, view.columns[-1], view.weights, len(sizes))
+        losses = self.lattice.class_losses(view)[np.searchsorted(of, np.arange(len(sizes)))]
+        taken = self._taken(view, of, sizes, losses, fails)
+        rows = of[grouping.group()][hidden(table, self.judge).of]
+        return np.zeros(len(rows), dtype=bool) if taken is None else taken[rows] > 0
+
+
+def _collapse(view: View) -> tuple[npt.NDArray[np.int64], Floats]:
+    """(class of each row, subjects per class) of a view whose last column is hidden; rows are in class order."""
+    change = np.zeros(len(view.weights), dtype=bool)
+    for column in view.columns[:-1]:
+        change[1:] |= column[1:] != column[:-1]
+    of = np.cumsum(change)
+    return of, np.bincount(of, view.weights).astype(np.float64)
+
+
+def hidden(table: ClassTable, judge: Judge) -> ClassTable:
+    """The class table with the joint sensitive code as a last column."""
+    codes = np.concatenate([table.codes, judge.joint[:, None].astype(np.int32)], axis=1)
+    domains = [*table.domains, tuple(str(at) for at in range(judge.width))]
+    sets = [*table.sets, tuple((at,) for at in range(judge.width))]
+    return table_of(table.subjects, [*table.names, ""], codes, domains, sets)
+
+
+def hidden_ladder(judge: Judge) -> Ladder:
+    """The ladder of the hidden column, of which only level 0 is used."""
+    domain = [str(at) for at in range(judge.width)]
+    return of_labels("", domain, [domain, ["*"] * len(domain)], ("hidden", "none"))
+
+
 def _below(node: Node) -> tuple[slice, ...]:
     return tuple(slice(0, level + 1) for level in node)
 
@@ -183,13 +270,17 @@ def optimal(
     weights: Mapping[str, float] | None = None,
     fixed: Mapping[str, int] | None = None,
     forbidden: Mapping[str, Sequence[int]] | None = None,
+    models: Sequence[Model] = (),
+    sensitive: Mapping[str, tuple[npt.NDArray[Any], int]] | None = None,
     budget_seconds: float | None = None,
     progress: Progress | None = None,
 ) -> Found:
     """The full-domain recoding of least loss under which the safeguards hold, the blanked subjects included.
 
     weights: how much each column's loss counts (default 1). fixed: columns held at one level. forbidden: levels that
-    must not leave. budget_seconds: stop then with the best found; `proven_optimal` is False in that case.
+    must not leave. models: demands on sensitive attributes, which every class must meet, also that of the blanked;
+    sensitive: per attribute a code per subject and the number of codes. budget_seconds: stop then with the best
+    found; `proven_optimal` is False in that case.
 
     Raises:
         Unreachable: no allowed recoding meets the safeguards. Unresolved: a hierarchy, weight or level does not fit.
@@ -197,22 +288,24 @@ def optimal(
     began = time.perf_counter()
     lifted = table.lifted(ladders)
     allowed = _allowed(table.names, lifted, fixed or {}, forbidden or {})
-    lattice = Lattice(table, lifted, _weights(table.names, weights or {}), allowed)
+    judge = Judge(models, dict(sensitive or {})) if models else None
+    shares = _weights(table.names, weights or {})
+    if judge is None:
+        lattice = Lattice(table, lifted, shares, allowed)
+    else:
+        lattice = Lattice(hidden(table, judge), [*lifted, hidden_ladder(judge)], [*shares, 0.0], [*allowed, [0]])
     if lattice.size > LARGEST:
         cure = "fix or forbid levels, or use the heuristic search"
         raise Unresolved("the lattice is too large for a proven optimum", cure=cure)
-    search = Search(lattice, limits(safeguards, lattice.subjects))
+    bounds = limits(safeguards, lattice.subjects)
+    search = Search(lattice, bounds) if judge is None else ModelledSearch(lattice, bounds, judge)
     proven = search.run(None if budget_seconds is None else began + budget_seconds, progress)
     if not np.isfinite(search.best):
         raise _unreachable(search, safeguards, proven=proven)
-    grouping, codes = lattice.subject_classes(table, search.node)
-    losses = lattice.class_losses(lattice.classes(grouping, keep=False))
-    taken = blanks(grouping.sizes, losses, search.limits)
-    mask = np.zeros(lattice.subjects, dtype=bool) if taken is None else among(codes, taken.taken)
     least = search.best if proven else min(search.best, float(search.bound.min()))
     return Found(
-        levels={name: allowed[c][level] for c, (name, level) in enumerate(zip(table.names, search.node, strict=True))},
-        blanked=mask,
+        levels={name: allowed[c][level] for c, (name, level) in enumerate(zip(table.names, search.node, strict=False))},
+        blanked=search.mask(table),
         loss=search.best / lattice.subjects,
         bound=least / lattice.subjects,
         proven_optimal=proven,

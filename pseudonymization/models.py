@@ -1,0 +1,180 @@
+"""Privacy models on a sensitive attribute: what each class must still look like, beyond its size.
+
+A model judges classes by the counts of their sensitive values. A class that fails is blanked whole; the blanked are a
+class too, and must pass as well.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from pseudonymization.faults import Unresolved
+from pseudonymization.hierarchies import Ladder
+
+Floats = npt.NDArray[np.float64]
+Flags = npt.NDArray[np.bool_]
+_SLACK = 1e-12
+_CELLS = 4_000_000
+
+
+class Model(Protocol):
+    """A demand on the sensitive values of each class.
+
+    column: the sensitive attribute. inherited: whether a class that fails has only parts that fail, so that a search
+    may prune by it.
+    """
+
+    @property
+    def column(self) -> str:
+        """The sensitive attribute judged."""
+        ...
+
+    @property
+    def inherited(self) -> bool:
+        """Whether every part of a failing class fails too."""
+        ...
+
+    def fails(self, counts: Floats, overall: Floats) -> Flags:
+        """Which classes fail. counts: classes × values; overall: subjects per value in the whole table."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class DistinctL:
+    """At least `l` different sensitive values in each class (Machanavajjhala et al., TKDD 2007)."""
+
+    column: str
+    l: int  # noqa: E741 - the model's own name
+    inherited: bool = True
+
+    def fails(self, counts: Floats, overall: Floats) -> Flags:  # noqa: ARG002 - judged without the whole table
+        """Fewer than `l` values occur."""
+        return np.asarray((counts > 0).sum(axis=1) < self.l)
+
+
+@dataclass(frozen=True, slots=True)
+class EntropyL:
+    """Entropy of the sensitive values of each class at least log `l` (Machanavajjhala et al., TKDD 2007)."""
+
+    column: str
+    l: float  # noqa: E741 - the model's own name
+    inherited: bool = False
+
+    def fails(self, counts: Floats, overall: Floats) -> Flags:  # noqa: ARG002 - judged without the whole table
+        """The entropy is below log `l`."""
+        return np.asarray(entropy(counts) < np.log(self.l) - _SLACK)
+
+
+@dataclass(frozen=True, slots=True)
+class RecursiveL:
+    """Recursive (c, l)-diversity: r₁ < c (r_l + … + r_m), counts in descending order (TKDD 2007)."""
+
+    column: str
+    c: float
+    l: int  # noqa: E741 - the model's own name
+    inherited: bool = False
+
+    def fails(self, counts: Floats, overall: Floats) -> Flags:  # noqa: ARG002 - judged without the whole table
+        """The commonest value is too common beside the rare ones."""
+        ranked = -np.sort(-counts, axis=1)
+        return np.asarray(ranked[:, 0] >= self.c * ranked[:, self.l - 1 :].sum(axis=1) - _SLACK)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TCloseness:
+    """Distance of each class's sensitive values from the whole table's at most `t` (Li, Li, Venkatasubramanian 2007).
+
+    distance: `equal` (variational), `ordered` (values in domain order, steps of equal length) or `hierarchical` (over
+    `ladder`, whose domain is the sensitive attribute's).
+    """
+
+    column: str
+    t: float
+    distance: str = "equal"
+    ladder: Ladder | None = None
+    inherited: bool = False
+
+    def __post_init__(self) -> None:
+        if self.distance not in {"equal", "ordered", "hierarchical"}:
+            raise Unresolved("t-closeness knows no such distance", cure="use equal, ordered or hierarchical")
+        if (self.distance == "hierarchical") != (self.ladder is not None):
+            raise Unresolved("the hierarchical distance, and no other, needs a hierarchy of the sensitive attribute")
+
+    def fails(self, counts: Floats, overall: Floats) -> Flags:
+        """The distance is above `t`."""
+        return np.asarray(self.distances(counts, overall) > self.t + _SLACK)
+
+    def distances(self, counts: Floats, overall: Floats) -> Floats:
+        """The distance of each class from the whole table, from 0 to 1."""
+        apart = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1) - overall / max(1.0, overall.sum())
+        if self.distance == "ordered":
+            return np.asarray(np.abs(np.cumsum(apart, axis=1))[:, :-1].sum(axis=1) / max(1, apart.shape[1] - 1))
+        if self.ladder is None:
+            return np.asarray(np.abs(apart).sum(axis=1) / 2)
+        total = np.zeros(len(counts))
+        for level in range(1, self.ladder.height + 1):
+            parents = np.zeros(len(self.ladder.labels[level - 1]), dtype=np.int64)
+            parents[self.ladder.codes[level - 1]] = self.ladder.codes[level]
+            onto = np.eye(len(self.ladder.labels[level]))[parents]
+            below = apart @ np.eye(len(parents))[self.ladder.codes[level - 1]]
+            moved = np.minimum(np.maximum(below, 0) @ onto, np.maximum(-below, 0) @ onto)
+            total += level / self.ladder.height * moved.sum(axis=1)
+        return total
+
+
+def entropy(counts: Floats) -> Floats:
+    """Natural entropy of each row of counts."""
+    share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    return np.asarray(-(share * np.log(np.where(share > 0, share, 1))).sum(axis=1))
+
+
+class Judge:
+    """Judges classes by all models at once, over the joint code of all sensitive attributes.
+
+    sensitive: per attribute, one code per subject. joint: one code per subject, `width` of them, that stands for the
+    combination of all attributes.
+    """
+
+    def __init__(self, models: Sequence[Model], sensitive: dict[str, tuple[npt.NDArray[Any], int]]) -> None:
+        absent = {model.column for model in models} - set(sensitive)
+        if absent:
+            raise Unresolved("a model judges a column that is no sensitive attribute of the table")
+        self.models = list(models)
+        columns = [codes.astype(np.int64) for codes, _ in sensitive.values()]
+        found, joint = np.unique(np.stack(columns, axis=1), axis=0, return_inverse=True)
+        self.joint, self.width = joint.reshape(-1).astype(np.int64), len(found)
+        self._values = {name: (found[:, at], sensitive[name][1]) for at, name in enumerate(sensitive)}
+        self._overall = {
+            name: np.bincount(codes, minlength=width).astype(np.float64) for name, (codes, width) in sensitive.items()
+        }
+
+    def failing(
+        self, of: npt.NDArray[Any], joint: npt.NDArray[Any], weights: Floats, count: int
+    ) -> tuple[Flags, Flags]:
+        """(classes that fail some model, classes of which every part fails too).
+
+        of, joint, weights: class, joint sensitive code and subjects of each row, rows in class order; count: classes.
+        """
+        fails, lasting = np.zeros(count, dtype=bool), np.zeros(count, dtype=bool)
+        for model in self.models:
+            values, width = self._values[model.column]
+            step = max(1, _CELLS // max(1, width))
+            for low in range(0, count, step):
+                high = min(count, low + step)
+                first, last = np.searchsorted(of, (low, high))
+                cells = (of[first:last] - low) * width + values[joint[first:last]]
+                counts = np.bincount(cells, weights[first:last], minlength=(high - low) * width).astype(np.float64)
+                bad = model.fails(counts.reshape(high - low, width), self._overall[model.column])
+                fails[low:high] |= bad
+                if model.inherited:
+                    lasting[low:high] |= bad
+        return fails, lasting
+
+    def passes(self, joint: npt.NDArray[Any], weights: Floats) -> bool:
+        """Whether these rows, taken as one class, pass every model."""
+        if weights.sum() == 0:
+            return True
+        return not self.failing(np.zeros(len(joint), dtype=np.int64), joint, weights, 1)[0][0]
