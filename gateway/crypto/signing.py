@@ -32,7 +32,7 @@ def read_public(text: str) -> Ed25519PublicKey:
         Invalid: the text is not in canonical form.
     """
     try:
-        key = Ed25519PublicKey.from_public_bytes(base64.b64decode(text.split(" ")[2], validate=True))
+        key = Ed25519PublicKey.from_public_bytes(base64.b64decode(text.removesuffix("\n").split(" ")[2], validate=True))
     except (IndexError, ValueError, binascii.Error):
         key = None
     if key is None or public_text(key) != text:
@@ -53,7 +53,7 @@ def check(content: bytes, signature: str, key: Ed25519PublicKey) -> None:
         Invalid: the signature is damaged, of another key, or not over this content.
     """
     try:
-        raw = base64.b64decode(signature.split(" ")[2], validate=True)
+        raw = base64.b64decode(signature.removesuffix("\n").split(" ")[2], validate=True)
         canonical = f"{_SIGNATURE_HEAD} {fingerprint(key)} {base64.b64encode(raw).decode()}\n"
         if canonical != signature:
             raise InvalidSignature
