@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from sqlalchemy import Connection, RowMapping, Select, Table, insert, select, update
+from sqlalchemy import Connection, RowMapping, Select, Table, bindparam, func, insert, select, update
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from gateway.audit import tables
 from gateway.audit.leaves import SALT_BYTES, Fact, moment_of, read_leaf, timestamp, write_leaf
@@ -63,9 +64,14 @@ def append_all(connection: Connection, events: Sequence[Event], now: datetime) -
 
 
 def _insert(connection: Connection, table: Table, values: list[dict[str, object]]) -> None:
-    """Insert rows. On PostgreSQL, asking for something back makes one statement of a thousand rows out of many."""
-    many = connection.dialect.name == "postgresql" and len(values) > 1
-    connection.execute(insert(table).returning(table.c.event_id) if many else insert(table), values)
+    """Insert rows in order. On PostgreSQL many rows travel as one array per column: a tenth of the work of VALUES."""
+    if connection.dialect.name != "postgresql" or len(values) == 1:
+        connection.execute(insert(table), values)
+        return
+    names = list(values[0])
+    arrays = [bindparam(None, [row[name] for row in values], type_=ARRAY(table.c[name].type)) for name in names]
+    rows = func.unnest(*arrays).table_valued(*names).render_derived()
+    connection.execute(insert(table).from_select(names, select(*rows.c)))
 
 
 def erase(connection: Connection, event_ids: Sequence[str], *, by: str, reason: str, now: datetime) -> int:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine, func, select
+from sqlalchemy import event as listen
 
 from gateway import audit
 from gateway.audit import tables
@@ -70,6 +71,7 @@ def test_a_fault_at_any_call_to_the_disk_leaves_a_log_that_goes_on(
         folder = tmp_path / f"{at}"
         shutil.copytree(tmp_path / "prepared", folder)
         ledger = Ledger(open_sqlite(folder / "gateway.db"), folder / "log", prepared.signer, prepared.now)
+        listen.listen(ledger.engine, "connect", lambda connection, _: connection.execute("PRAGMA synchronous=OFF"))
         try:
             total = calls_of(ledger, monkeypatch, fault, at)
         except (Crash, audit.LogUnwritable) as raised:

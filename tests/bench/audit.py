@@ -182,14 +182,15 @@ def flush_ms(work: Path) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.audit", description=__doc__)
     parser.add_argument("--postgres", default=os.environ.get("GATEWAY_TEST_POSTGRES"), help="SQLAlchemy URL")
-    parser.add_argument("--seconds", type=float, default=5, help="for each line")
+    parser.add_argument("--seconds", type=float, default=5, help="for each line; 0 leaves them out")
     parser.add_argument("--events", type=int, default=1_000_000, help="to verify; 0 leaves it out")
     options = parser.parse_args()
     databases = {"sqlite": None} | ({"postgresql": options.postgres} if options.postgres else {})
     with tempfile.TemporaryDirectory(prefix="audit-bench-") as folder:
         print(json.dumps({"flush_ms": flush_ms(Path(folder)), "cores": os.cpu_count()}), flush=True)
         for name, url in databases.items():
-            measure_writing(name, url, Path(folder), options.seconds)
+            if options.seconds:
+                measure_writing(name, url, Path(folder), options.seconds)
             if options.events:
                 work = Path(tempfile.mkdtemp(dir=folder))
                 print(json.dumps(measure_whole(name, url, work, options.events)), flush=True)
