@@ -4,6 +4,7 @@
 that holds without us; `verify` reads everything again. README.md tells the life of an event.
 """
 
+from gateway.audit.anchoring import Anchor, anchor
 from gateway.audit.cosigning import Cosigning, Witness, cosign
 from gateway.audit.faults import LogBroken, LogUnwritable
 from gateway.audit.journal import LoggedEvent, Page, append, append_all, erase, event_of, events
@@ -18,6 +19,7 @@ from gateway.audit.watching import Seen, Sighting, watch
 from gateway.audit.witnessing import Answer, add_checkpoint, contradictions
 
 __all__ = [
+    "Anchor",
     "Answer",
     "Checkpoint",
     "Cosigner",
@@ -37,6 +39,7 @@ __all__ = [
     "VerifierKey",
     "Witness",
     "add_checkpoint",
+    "anchor",
     "append",
     "append_all",
     "contradictions",

@@ -38,6 +38,7 @@ def append_all(connection: Connection, events: Sequence[Event], now: datetime) -
     personals: list[dict[str, object]] = []
     ids: list[str] = []
     for event in events:
+        _check_columns(event)
         # Random, so that a public leaf hash cannot be guessed from what is known about an event.
         event_id = secrets.token_hex(16)
         salt = secrets.token_bytes(SALT_BYTES)
@@ -61,6 +62,21 @@ def append_all(connection: Connection, events: Sequence[Event], now: datetime) -
         if values:
             _insert(connection, table, values)
     return ids
+
+
+def _check_columns(event: Event) -> None:
+    """Refuse what one database would cut, the other refuse. Names the field, never what it holds."""
+    fields = [("actor", event.actor, tables.event.c.actor)]
+    for role, thing in event.about.items():
+        fields += [("about", role, tables.about.c.role), (f"about `{role}`", thing, tables.about.c.thing)]
+    for place, value, column in fields:
+        longest = column.type.length  # type: ignore[attr-defined]
+        if not value or len(value) > longest or "\0" in value:
+            raise Invalid(
+                f"an id in event `{event.kind.value}` is empty, longer than {longest} characters, or holds NUL",
+                place=place,
+                cure="name people and things by their opaque ids",
+            )
 
 
 def _insert(connection: Connection, table: Table, values: list[dict[str, object]]) -> None:

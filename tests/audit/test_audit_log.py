@@ -158,6 +158,28 @@ def test_a_fact_that_is_not_json_is_refused_without_naming_it(ledger: Ledger, fa
         audit.append(connection, Event(EventKind.FAILURE, "a", facts={"fact": fact}), START)  # type: ignore[dict-item]
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [{"actor": ""}, {"actor": "x" * 129}, {"actor": "a\0b"}, {"about": {"study": "x" * 257}}, {"about": {"": "s"}}],
+)
+def test_an_id_that_a_column_cannot_hold_is_refused_on_every_database(
+    ledger: Ledger, changes: dict[str, object]
+) -> None:
+    with ledger.engine.connect() as connection, pytest.raises(Invalid, match="an id in event"):
+        audit.append(connection, ledger.event(0, **changes), START)
+
+
+def test_texts_of_every_script_survive(ledger: Ledger) -> None:
+    personal = {"name": "Zoë 山田 \u202e\0 𝔘", "note": "line\nline\t\"'\\"}
+    with ledger.engine.begin() as connection:
+        event_id = audit.append(connection, ledger.event(0, personal=personal, facts={"words": ["é", "\0"]}), START)
+    ledger.sequence()
+    with ledger.engine.connect() as connection:
+        event = audit.event_of(connection, event_id, personal=True)
+    assert (event.personal, event.facts) == (personal, {"words": ["é", "\0"]})
+    assert ledger.verify().sound
+
+
 def test_a_time_without_zone_is_refused(ledger: Ledger) -> None:
     with ledger.engine.connect() as connection, pytest.raises(Invalid, match="zone"):
         audit.append(connection, ledger.event(0), datetime(2026, 1, 1))  # noqa: DTZ001
