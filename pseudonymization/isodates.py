@@ -106,7 +106,7 @@ def parse(texts: pa.Array) -> Parsed:
     rest = np.flatnonzero(~simple)
     for at, text in zip(rest.tolist(), texts.take(pa.array(rest)).to_pylist(), strict=True):
         halves = text.split("/")
-        if len(halves) == 2 and _readable(halves[0]) and (_readable(halves[1]) or _DURATION.fullmatch(halves[1])):
+        if len(halves) == 2 and readable(halves[0]) and (readable(halves[1]) or _DURATION.fullmatch(halves[1])):
             intervals[at], precision[at] = (halves[0], halves[1]), Precision.INTERVAL
             continue
         read = _parse_one(text)
@@ -125,7 +125,8 @@ def complete_days(texts: pa.Array) -> tuple[Days, npt.NDArray[np.bool_]]:
     return days, done
 
 
-def _readable(text: str) -> bool:
+def readable(text: str) -> bool:
+    """Whether one text is a date, complete or partial, and no interval."""
     return _parse_one(text) is not None
 
 

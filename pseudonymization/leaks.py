@@ -1,8 +1,9 @@
 """Searches the finished result for what should be gone: original ids, names and dates, by content, wherever they stand.
 
-Known limits, kept small and stated: a short id (`701`, `1015`) is also a plausible finding, so in columns of findings a
-cell that is a number as a whole is not taken for one; short ids that are so many that any number of their length would
-be one (more than a twentieth of them) are not searched for at all and listed in `unsearched`.
+Known limits, kept small and stated. A short id (`701`, `1015`) is also a plausible finding, so a cell of findings that
+is a number or a date as a whole is not taken for one; short ids that are so many that any number of their length would
+be one (more than a twentieth of them) are not searched for at all and listed in `unsearched`. A name of one word
+(White, Chad, May) is searched for in free text and among ids only, where it cannot be a term, a race or a country.
 """
 
 from collections.abc import Collection, Iterable
@@ -18,14 +19,13 @@ from pseudonymization.faults import Leak, Place
 from pseudonymization.plan import Act, Plan
 from pseudonymization.safeguards import DateRule
 from pseudonymization.subjects import Subjects
-from pseudonymization.text import SHORTEST, DateWords
+from pseudonymization.text import FINDING, SHORTEST, DateWords, is_date
 from pseudonymization.tokens import Tokens, spelling
 
 _LONG = 6
 _CROWDED = 0.05
 _MOST_SHAPES = 100
 _EDGE = ("(?:^|[^0-9A-Za-z])", "(?:$|[^0-9A-Za-z])")
-_NUMBER = r"^[<>=~ ]*[-+]?[0-9]+(?:[.,][0-9]+)?(?:[eE][-+]?[0-9]+)?$"
 _DATE_LIKE = (
     r"(?i)[0-9]{4}-[0-9]{2}-[0-9]{2}|[0-9]{1,2}[a-z]{0,2}[-/. ]{0,2}(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)"
     r"|(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*[-. ]{0,2}[0-9]"
@@ -54,10 +54,10 @@ class Scanner:
         self._allowed = frozenset(allowed)
         self._dates_leave = plan.safeguards.dates is DateRule.KEEP
         self._days = subjects.days
-        long, short = _kinds(subjects, study)
+        long, short, words = _kinds(subjects, study)
         self.unsearched = _crowded(short)
         short = {value: kind for value, kind in short.items() if len(spelling(value)) not in self.unsearched}
-        self._long, self._short = Tokens(long), Tokens(short)
+        self._long, self._short, self._words = Tokens(long), Tokens(short), Tokens(words)
         self._long_shape, self._short_shape = _shapes(long), _shapes(short)
         self._hits: dict[Hit, None] = {}
 
@@ -112,11 +112,13 @@ class Scanner:
     def _texts(self, values: pa.Array, place: Place, column: Column, act: Act) -> None:
         if len(self._long):
             self._search(_matching(values, self._long_shape), self._long, place)
+        is_id = act in _REWRITTEN or column.role is Role.DIRECT or column.handling is Handling.RECODE
+        if len(self._words) and (is_id or column.role is Role.FREE_TEXT):
+            self._search(values.to_pylist(), self._words, place)
         if len(self._short):
             candidates = _picked(values, self._short_shape)
-            is_id = act in _REWRITTEN or column.role is Role.DIRECT or column.handling is Handling.RECODE
             if len(candidates) and not is_id:
-                candidates = candidates.filter(pc.invert(pc.match_substring_regex(candidates, _NUMBER)))
+                candidates = candidates.filter(pc.invert(pc.match_substring_regex(candidates, FINDING)))
             self._search(candidates.to_pylist(), self._short, place)
         if not self._dates_leave:
             days, complete = isodates.complete_days(values)
@@ -140,8 +142,8 @@ class Scanner:
         self._hits.setdefault(Hit(kind, place))
 
 
-def _kinds(subjects: Subjects, study: Study) -> tuple[dict[str, str], dict[str, str]]:
-    """Every value to search for and its kind: those that are telling by themselves, and the short ones."""
+def _kinds(subjects: Subjects, study: Study) -> tuple[dict[str, str], dict[str, str], dict[str, str]]:
+    """Every value to search for and its kind: telling by itself, short, or a name of one word."""
     known = dict.fromkeys(subjects.ids.to_pylist(), "subject id")
     for alias in subjects.aliases:
         known.setdefault(alias, "part of a subject id")
@@ -149,15 +151,20 @@ def _kinds(subjects: Subjects, study: Study) -> tuple[dict[str, str], dict[str, 
         column = study[ref.table][ref.column]
         kind = "recoded id" if column.handling is Handling.RECODE else "direct identifier"
         for value in values:
-            known.setdefault(value, kind)
-    long, short = {}, {}
+            if not is_date(value):
+                known.setdefault(value, kind)
+    long, short, words = {}, {}, {}
     for value, kind in known.items():
         letters = spelling(value).replace(" ", "")
-        if len(letters) >= _LONG or (len(letters) > SHORTEST and not letters.isdecimal()):
+        if len(letters) < SHORTEST:
+            continue
+        if kind == "direct identifier" and spelling(value).isalpha():
+            words[value] = kind
+        elif len(letters) >= _LONG or (len(letters) > SHORTEST and not letters.isdecimal()):
             long[value] = kind
-        elif len(letters) >= SHORTEST:
+        else:
             short[value] = kind
-    return long, short
+    return long, short, words
 
 
 def _crowded(short: Iterable[str]) -> frozenset[int]:

@@ -25,6 +25,9 @@ _HISTORY = ("MH", "CM")
 _EU_STYLE = {"UK": "GB", "EL": "GR"}
 """Codes of the EU institutions' style guide that differ from ISO 3166-1."""
 
+_SAYS_ANYTHING = frozenset({"QVAL", "COVAL", "IDVARVAL"})
+"""SDTM columns whose cells are of many kinds: a value of theirs is not what identifies, wherever else it stands."""
+
 AMBIGUOUS = -1
 
 
@@ -36,7 +39,7 @@ class Subjects:
       (`NO_DAY` where there is none). stated: whether the baseline is the study's own (else the earliest complete date).
     aliases: other ids of a subject (SUBJID) and its position; -1 where several subjects share it.
     identifying: distinct values of direct identifiers and recoded columns; not_held: such columns with too many values.
-    days: distinct original days of all date columns, ascending.
+    days: distinct original days of all date columns and of dates among direct identifiers, ascending.
     """
 
     ids: pa.Array
@@ -224,6 +227,10 @@ class _Gathering:
     def _identify(self, table: Table, column: Column, array: pa.Array, who: Positions) -> None:
         ref = ColumnRef(table.name, column.name)
         coded = cells.encode(array)
+        days, complete = isodates.complete_days(coded.values)
+        self.days.update(days[complete].tolist())
+        if column.name in _SAYS_ANYTHING:
+            return
         held = self.values.setdefault(ref, set())
         if ref not in self.not_held:
             held.update(coded.texts())

@@ -20,6 +20,12 @@ REDACTED = "--redacted--"
 SHORTEST = 3
 """A known value with fewer letters and digits is no token: it would be found everywhere."""
 
+FINDING = (
+    r"^(?:[<>=~ ]*[-+]?[0-9]+(?:[.,][0-9]+)?(?:[eE][-+]?[0-9]+)?"
+    r"|(?:[0-9]{4}|-)(?:-(?:[0-9]{2}|-)){0,2}(?:[T ][-0-9:.,+Z]*)?(?:/[-0-9T:PYMDHS.,+Z]+)?)$"
+)
+"""A cell that is, as a whole, a number or an ISO 8601 date: what stands in it is no id, however it looks."""
+
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _MONTH = r"(?P<{}>" + "|".join(_MONTHS) + r")[a-z]*"
 _DATE = re.compile(
@@ -32,6 +38,11 @@ _DATE = re.compile(
     r")(?![0-9a-z])",
     re.IGNORECASE | re.ASCII,
 )
+
+
+def is_date(text: str) -> bool:
+    """Whether the text as a whole is a date, complete or partial, but not a year alone."""
+    return len(text) > 4 and isodates.readable(text)
 
 
 class DateWords:
@@ -80,7 +91,7 @@ class Redactor:
         for values in subjects.identifying.values():
             for value in values:
                 for piece in (value, *_name_parts(value)):
-                    if len(spelling(piece)) >= SHORTEST:
+                    if len(spelling(piece)) >= SHORTEST and not is_date(piece):
                         known.setdefault(piece, "identifier")
         return cls(known)
 

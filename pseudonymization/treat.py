@@ -4,6 +4,7 @@ Work is done on distinct values; a row costs gathers. A treated text column come
 what its rows use, and a blank cell of it is null.
 """
 
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -19,12 +20,14 @@ from pseudonymization.faults import Place, Unresolved
 from pseudonymization.isodates import LAST_DAY, Days, Precision
 from pseudonymization.lookups import LabelMap, Lookups, look_up, namespace
 from pseudonymization.plan import Act, ColumnPlan
+from pseudonymization.text import FINDING
 
 __all__ = ["LabelMap", "Lookups", "Tally", "Treated", "look_up", "schema", "treat", "treat_counted"]
 
 TEXT = pa.dictionary(pa.int32(), pa.string())
 _CUT = {Act.TRUNCATE_MONTH: Precision.MONTH, Act.TRUNCATE_YEAR: Precision.YEAR}
 _SHAPE_KEPT = frozenset({Act.KEEP, Act.SHIFT})
+_FINDING = re.compile(FINDING)
 _METADATA = (b"label", b"format", b"width")
 
 
@@ -296,11 +299,11 @@ class _Batch:
         return cells.relabel(coded, [text for text, _ in redacted])
 
     def _replacer(self, column: Column) -> Callable[[str], str]:
-        """Ids in text. In a column of findings, a cell that is a number as a whole is a finding and no id."""
+        """Ids in text. In a column of findings, a cell that is a number or a date as a whole is a finding and no id."""
         known = self.lookups.embedded
         if column.role is Role.DIRECT:
             return known.replace
-        return lambda text: text if text.isdecimal() else known.replace(text)
+        return lambda text: text if _FINDING.match(text) else known.replace(text)
 
     def _recoded(self, group: str, texts: list[str]) -> list[str]:
         held = self.lookups.codes.get(group, {})

@@ -91,6 +91,35 @@ def test_what_only_looks_alike_is_no_leak(scanner: Scanner) -> None:
     scanner.verdict()
 
 
+def test_a_year_that_looks_like_a_short_id_and_a_race_that_looks_like_a_name_are_no_leaks() -> None:
+    names = Column("INVNAM", Role.DIRECT)
+    dm = Table("dm", (Column("ID", Role.SUBJECT_KEY), Column("SUBJID", Role.DIRECT), names), "DM")
+    rows = {"ID": ["X-2150", "X-2151"], "SUBJID": ["2150", "2151"], "INVNAM": ["White", "Chad"]}
+    study = Study("S", (dm,), "DE")
+    scanner = scanner_for(study, collect(study, Held({"dm": pa.table(rows)})))
+    assert scan(scanner, "WHEN", ["2150", "2150-07", "2151-07-19T08:30", "2150-07/2151-08", "2151---15"]) == []
+    assert scan(scanner, "TEXT", ["WHITE", "Chad", "2150-07-19"]) == []
+    assert scan(scanner, "ID", ["Dr White"]) == [("direct identifier", "ID")]
+    assert ("part of a subject id", "TEXT") in scan(scanner, "TEXT", ["as 2150 was"])
+
+
+def test_dates_among_direct_identifiers_are_searched_and_partial_ones_are_no_tokens() -> None:
+    dm = Table("dm", (Column("ID", Role.SUBJECT_KEY), Column("BRTHDTC", Role.DIRECT)), "DM")
+    study = Study("S", (dm,), "DE")
+    rows = {"ID": ["X-abc", "X-def"], "BRTHDTC": ["1932-04", "1933-05-06"]}
+    scanner = scanner_for(study, collect(study, Held({"dm": pa.table(rows)})))
+    assert scan(scanner, "TEXT", ["1932-04", "born 1932-04"]) == []
+    assert scan(scanner, "TEXT", ["born 6 May 1933"]) == [("date", "TEXT")]
+
+
+class Held:
+    def __init__(self, tables: dict[str, pa.Table]) -> None:
+        self.tables = tables
+
+    def batches(self, table: str, columns: Any = None) -> Any:
+        return self.tables[table].to_batches()
+
+
 @pytest.mark.parametrize(
     "values",
     [
