@@ -12,9 +12,11 @@ from datetime import date
 from typing import Any
 
 from policies import facts as fact_views
+from policies import spelling
 from policies.facts import Facts
 from policies.faults import FactFault, RuleFault
 from policies.flags import joined_flags, published
+from policies.licences import faults_of
 from policies.merge import JoinedPolicy, demands_of, joined
 from policies.model import Decision, Rule, RuleRef, listed_until
 from policies.papers import held, paper_end, papers, thresholds
@@ -52,6 +54,7 @@ def decide(facts: Facts | Mapping[str, Any], rules: Rules, as_of: date) -> Verdi
         FactFault: the facts are not in the vocabulary.
     """
     settled = facts if isinstance(facts, Facts) else fact_views.read(facts)
+    spelling.check(settled.shared, rules.words)
     day = rules.on(as_of)
     found = [_asked(view, label, day) for view, label in zip(settled.views(), settled.labels, strict=True)]
     parts = tuple(PartVerdict(each.label, each.decision, _rules_behind(each), joined(each.policies)) for each in found)
@@ -139,13 +142,16 @@ def _object(bound: BoundRule, scope: Truth, met: Truth, found: _Found) -> None:
     for truth in (scope, met):
         if not isinstance(truth, bool):
             unknown |= truth
-    if unknown and otherwise.decision.rank > Decision.REVIEW.rank:
+    if otherwise.missing and scope is True:
+        unknown -= set(bound.instruments)  # the rule has a name of its own for what these papers would give
+    decision = otherwise.decision
+    if decision.rank > Decision.REVIEW.rank and not (scope is True and met is False):
         found.object(Decision.REVIEW, bound.rule.ref, otherwise.cure, {*unknown, *_named(bound, scope)})
         return
-    if otherwise.decision is Decision.CONDITIONS:
+    if decision is Decision.CONDITIONS:
         found.conditions.append(Condition(bound.rule.ref, bound.rule.id, otherwise.cure, partitions=(found.label,)))
     else:
-        found.object(otherwise.decision, bound.rule.ref, otherwise.cure, {*unknown, *_named(bound, scope)})
+        found.object(decision, bound.rule.ref, otherwise.cure, {*unknown, *_named(bound, scope)})
     found.transforms.extend({**change, "rule": bound.rule.id} for change in otherwise.transforms)
 
 
@@ -195,9 +201,8 @@ def _check_ends(view: Mapping[str, Any], found: _Found) -> None:
         if end is not None and end >= view["as_of"]:
             found.ends.append(end)
     for licence in view.get("licences", ()):
-        end = licence.get("valid_to")
-        if end is not None and end >= view["as_of"]:
-            found.ends.append(end)
+        if not faults_of(licence, view, None):
+            found.ends.append(licence["valid_to"])
     if "transfer.requested_end" in view:
         found.ends.append(view["transfer.requested_end"])
 

@@ -3,9 +3,10 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
+from policies import spelling
 from policies.conditions import Compiler, Test, country_codes, words_of
 from policies.faults import RuleFault
 from policies.measures import NAMED_CODE
@@ -58,6 +59,14 @@ class Rules:
     def list_versions(self) -> Mapping[str, str]:
         """The version of each list, by its id."""
         return {name: each.version for name, each in sorted(self.lists.items())}
+
+    @cached_property
+    def words(self) -> spelling.Words:
+        """The words of open lists that some rule knows."""
+        conditions: list[Any] = [regime.binds for regime in self.regimes]
+        for rule in (rule for regime in self.regimes for rule in regime.rules):
+            conditions += [rule.when, rule.requires, *(duty.evidenced_by for duty in rule.duties)]
+        return spelling.gather(conditions)
 
     def on(self, day: date) -> RulesOfDay:
         """What is law on this day, compiled; kept for the days asked last."""
