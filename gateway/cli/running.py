@@ -8,11 +8,10 @@ import typer
 import uvicorn
 
 from gateway import logs, settings, worker
-from gateway.actions import accounts
+from gateway.actions import setup
 from gateway.app import build
 from gateway.cli.session import LOCAL_ACCOUNT, AsJson, out, say_json, say_pairs
 from gateway.context import open_gateway
-from gateway.crypto import keys, signing
 from gateway.demo.play import play
 
 
@@ -27,17 +26,7 @@ def init(
     json: AsJson = False,
 ) -> None:
     """Make the home folder, keys, database and the first two accounts. Does nothing twice."""
-    given = settings.load()
-    keys.make(given.keys_folder)
-    gateway = open_gateway(given)
-    actor = accounts.found(gateway, steward=steward, name=steward)
-    answer = {
-        "home": str(given.home.resolve()),
-        "database": gateway.store.engine.url.render_as_string(hide_password=True),
-        "accounts": f"{actor.id} (steward), {accounts.OPERATOR}",
-        "log key": str(gateway.signer.verifier),
-        "release key": signing.fingerprint(gateway.keys.manifest.public_key()),
-    }
+    answer = setup.initialise(settings.load(), steward=steward)
     say_json(answer) if json else say_pairs(answer)
 
 

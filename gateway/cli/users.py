@@ -7,9 +7,8 @@ import typer
 
 from gateway.actions import accounts
 from gateway.cli.session import OPERATOR, AsJson, AsUser, begin, out, say_json, say_pairs, say_table
-from gateway.crypto import recipients
+from gateway.client.pairs import new_pair
 from gateway.domain.actor import EVERY_STUDY
-from gateway.errors import Invalid
 
 app = typer.Typer(help="Accounts, their roles and tokens.", no_args_is_help=True)
 keys = typer.Typer(help="Key pairs of recipients.", no_args_is_help=True)
@@ -100,14 +99,5 @@ def new_key(
 
     Whoever loses the secret cannot open extracts sealed to it, and nobody can restore it.
     """
-    identity, public = recipients.generate()
-    try:
-        out_file.parent.mkdir(parents=True, exist_ok=True)
-        out_file.touch(mode=0o600, exist_ok=False)
-        out_file.write_text(f"# public key: {public}\n{identity}\n", "utf-8")
-    except FileExistsError:
-        raise Invalid("this file exists already", place=str(out_file), cure="choose another name") from None
-    except OSError:
-        raise Invalid("the file cannot be written", place=str(out_file), cure="choose another folder") from None
-    answer = {"public": public, "identity_file": str(out_file)}
+    answer = {"public": new_pair(out_file), "identity_file": str(out_file)}
     say_json(answer) if json else say_pairs(answer)
