@@ -13,7 +13,6 @@ from pseudonymization import treat as kernel
 from pseudonymization.cells import canonical
 from pseudonymization.classes import text_of
 from pseudonymization.columns import Column, Handling, Kind, Role, Study, Table
-from pseudonymization.engines.local import Local
 from pseudonymization.faults import Unreadable, Unresolved
 from pseudonymization.lookups import LabelMap
 from pseudonymization.plan import Act, ColumnPlan, Plan
@@ -307,24 +306,6 @@ def test_values_are_spelled_as_the_class_table_spells_them() -> None:
         datetime(2013, 7, 4),  # noqa: DTZ001
     ):
         assert canonical(value) == text_of(value)
-
-
-def test_an_engine_runs_lazily_in_order_and_ends_at_the_first_fault() -> None:
-    begun = []
-
-    def treat_one(fragment: int) -> int:
-        begun.append(fragment)
-        if fragment == 3:
-            raise Unresolved("a fault of this fragment")
-        return fragment * 10
-
-    results = Local().map(treat_one, iter(range(5)))
-    assert next(results) == 0
-    assert begun == [0]
-    assert [next(results), next(results)] == [10, 20]
-    with pytest.raises(Unresolved):
-        next(results)
-    assert begun == [0, 1, 2, 3]
 
 
 def test_a_plan_read_back_treats_the_same(small: Small, release: Callable[..., Any]) -> None:
