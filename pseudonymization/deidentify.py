@@ -72,11 +72,19 @@ def _weights(asked: Study) -> dict[str, float]:
 
 
 def with_references(whole: Study, asked: Study) -> Study:
-    """The tables asked for, and the columns elsewhere that say who a subject is, where from and since when."""
+    """The tables asked for, and the columns elsewhere that say who a subject is, where from and since when.
+
+    All identifying columns of the subject table come along, asked for or not: what must be gone from the result has
+    to be known to be searched for.
+    """
     wanted: dict[str, set[str]] = {}
     for ref in (whole.country, whole.baseline):
         if isinstance(ref, ColumnRef):
             wanted.setdefault(ref.table, set()).add(ref.column)
+    for table in whole.tables:
+        if table.domain in subjects.ONE_ROW_EACH and table.subject_key:
+            identifying = {c.name for c in table.columns if c.role is Role.DIRECT or c.handling is Handling.RECODE}
+            wanted.setdefault(table.name, set()).update(identifying)
     extra = []
     for name, names in wanted.items():
         held = next((table for table in asked.tables if table.name == name), None)

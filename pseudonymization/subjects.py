@@ -20,7 +20,8 @@ Positions = npt.NDArray[np.int32]
 MOST_VALUES = 200_000
 """A column of identifying values is held in memory up to this many; beyond it, it is listed as not held."""
 
-_ONE_ROW_EACH = ("DM", "ADSL")
+ONE_ROW_EACH = ("DM", "ADSL")
+"""SDTM and ADaM domains that hold one row for each subject, the one that decides first."""
 _HISTORY = ("MH", "CM")
 _EU_STYLE = {"UK": "GB", "EL": "GR"}
 """Codes of the EU institutions' style guide that differ from ISO 3166-1."""
@@ -121,7 +122,7 @@ class _Gathering:
 
     @staticmethod
     def _roster_of(study: Study) -> str:
-        for domain in _ONE_ROW_EACH:
+        for domain in ONE_ROW_EACH:
             for table in study.tables:
                 if table.domain == domain and table.subject_key:
                     return table.name

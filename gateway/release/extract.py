@@ -12,9 +12,7 @@ from gateway.domain.dataset import DatasetVersion
 from gateway.domain.request import RowFilter, Terms
 from gateway.errors import Invalid
 from pseudonymization.columns import Column, Role, Source, Study, Table
-
-# SDTM and ADaM domains that hold one row for each subject.
-ONE_ROW_EACH = frozenset({"DM", "ADSL"})
+from pseudonymization.subjects import ONE_ROW_EACH
 
 
 def whole_study(version: DatasetVersion) -> Study:

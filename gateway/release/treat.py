@@ -5,7 +5,8 @@ its contribution to the measurement (keyed digests, sealed to the gateway), so t
 next table. A hit of the leak scan stops the release.
 """
 
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +21,11 @@ from gateway.formats import Folder, scan, writer
 from gateway.release import measuring, shelf
 from gateway.release.work import Work
 from gateway.storage.jobs import Hold
-from pseudonymization import deidentify, treat
+from pseudonymization import deidentify, order, treat
 from pseudonymization.deidentify import Prepared
 from pseudonymization.faults import Place
 from pseudonymization.leaks import Scanner
+from pseudonymization.measure import Collector
 from pseudonymization.plan import Act, Plan
 from pseudonymization.treat import Lookups, Tally
 
@@ -83,39 +85,62 @@ def _table(bench: Bench, name: str, done: int) -> ReleaseTable:
     file = f"{name}{ENDINGS[work.request.terms.format]}.age"
     bench.scanner.scan_text(f"{name} {table.label}", Place(name))
     collected = measuring.collector(work, bench.plan)
-    tally, rows, read = Tally(), 0, 0
+    counted = _Counted()
     with Sealer(bench.staging / file, recipients.parse(work.request.terms.keys)) as sealer:
         changed = [column for column in treated.names if planned[column].act is not Act.KEEP]
         out = writer(work.request.terms.format, treated, sealer.stream, name=name, label=table.label, changed=changed)
-        for batch in work.source.batches(name, wanted):
-            result = treat.treat_counted(bench.lookups, name, batch, read)
-            bench.scanner.scan(name, result.batch)
-            bench.scanner.verdict()
-            collected.add(name, result.batch)
-            out.write(result.batch)
-            tally, rows, read = tally + result.tally, rows + result.batch.num_rows, read + batch.num_rows
-            work.renew((done + read) / bench.total_rows)
+        batches = _treated(bench, name, wanted, collected, counted, done)
+        key = bench.lookups.study[name].subject_key
+        for batch in order.by_pseudonym(batches, key, most_held=2 * work.gateway.settings.batch_rows):
+            out.write(batch)
         out.close()
     sealed = work.gateway.keys.derive("at-rest")
-    value = _value(name, file, treated, rows, sealer.sealed, tally)
+    value = _value(name, file, treated, counted, sealer.sealed)
     contribution = at_rest.seal(collected.contribution(), sealed, measuring.context(work, name))
     return ReleaseTable(work.release.id, name, value, contribution)
 
 
-def _value(name: str, file: str, treated: pa.Schema, rows: int, sealed: Sealed, tally: Tally) -> dict[str, Any]:
+@dataclass(slots=True)
+class _Counted:
+    """What adds up while a table streams by."""
+
+    rows: int = 0
+    read: int = 0
+    tally: Tally = field(default_factory=Tally)
+
+
+def _treated(
+    bench: Bench, name: str, wanted: Sequence[str], collected: Collector, counted: _Counted, done: int
+) -> Iterator[pa.RecordBatch]:
+    """The treated batches of one table: each searched for leaks and measured before anything of it is written."""
+    for batch in bench.work.source.batches(name, wanted):
+        result = treat.treat_counted(bench.lookups, name, batch, counted.read)
+        bench.scanner.scan(name, result.batch)
+        bench.scanner.verdict()
+        collected.add(name, result.batch)
+        counted.tally += result.tally
+        counted.rows += result.batch.num_rows
+        counted.read += batch.num_rows
+        bench.work.renew((done + counted.read) / bench.total_rows)
+        yield result.batch
+
+
+def _value(name: str, file: str, treated: pa.Schema, counted: _Counted, sealed: Sealed) -> dict[str, Any]:
     """What the manifest says of a table. Flips and redactions are counted over rows, not over subjects."""
     return {
         "name": name,
         "file": file,
-        "rows": rows,
+        "rows": counted.rows,
         "columns": treated.names,
         "plaintext": {"sha256": sealed.plain_sha256, "size": sealed.plain_size},
         "sealed": {"sha256": sealed.sealed_sha256, "size": sealed.sealed_size},
         "date_flips": {
             column: {what: protected(count) for what, count in asdict(flips).items()}
-            for (_, column), flips in sorted(tally.flips.items())
+            for (_, column), flips in sorted(counted.tally.flips.items())
         },
-        "redacted": {f"{column}: {kind}": protected(n) for (_, column, kind), n in sorted(tally.redacted.items())},
+        "redacted": {
+            f"{column}: {kind}": protected(n) for (_, column, kind), n in sorted(counted.tally.redacted.items())
+        },
     }
 
 
