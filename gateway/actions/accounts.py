@@ -30,11 +30,10 @@ def found(gateway: Gateway, *, steward: str, name: str) -> Actor:
         return local_actor(gateway, steward)
     now = gateway.now()
     roles = ("steward",) if gateway.settings.mode == "production" else ("steward", "auditor")
-    things = [
+    grants = [Grant(OPERATOR, EVERY_STUDY, "operator"), *(Grant(steward, EVERY_STUDY, role) for role in roles)]
+    people = [
         Account(OPERATOR, "operator of this gateway", "", now),
         Account(steward, name, "", now),
-        Grant(OPERATOR, EVERY_STUDY, "operator"),
-        *(Grant(steward, EVERY_STUDY, role) for role in roles),
     ]
     event = Event(
         EventKind.GATEWAY_INITIALISED,
@@ -43,7 +42,7 @@ def found(gateway: Gateway, *, steward: str, name: str) -> Actor:
         facts={"origin": gateway.settings.origin, "roles": list(roles)},
         personal={"name": name},
     )
-    gateway.store.save(*things, event=event, now=now)
+    gateway.store.save(*people, *grants, event=event, now=now)
     return gateway.store.actor(steward)
 
 
