@@ -39,8 +39,7 @@ def append_all(connection: Connection, events: Sequence[Event], now: datetime) -
     ids: list[str] = []
     for event in events:
         _check_columns(event)
-        # Random, so that a public leaf hash cannot be guessed from what is known about an event.
-        event_id = secrets.token_hex(16)
+        event_id = new_id(now)
         salt = secrets.token_bytes(SALT_BYTES)
         leaf = write_leaf(event, event_id, time, salt)
         ids.append(event_id)
@@ -62,6 +61,15 @@ def append_all(connection: Connection, events: Sequence[Event], now: datetime) -
         if values:
             _insert(connection, table, values)
     return ids
+
+
+def new_id(now: datetime) -> str:
+    """32 hexadecimal digits: 48 bits of milliseconds since 1970, then 80 random bits (as UUIDv7, RFC 9562).
+
+    Random, so that a public leaf hash cannot be guessed from what is known about an event; in order of time, so
+    that neighbours in the log are neighbours in every index of the database.
+    """
+    return f"{max(0, int(now.timestamp() * 1000)) & (1 << 48) - 1:012x}{secrets.token_hex(10)}"
 
 
 def _check_columns(event: Event) -> None:

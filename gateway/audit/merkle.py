@@ -61,14 +61,17 @@ class Frontier:
     def __bytes__(self) -> bytes:
         return b"".join(self.peaks)
 
-    def append(self, digest: bytes) -> None:
-        """Append one leaf hash: merge equal subtrees as a binary counter carries."""
-        node, bits = digest, self.size
+    def append(self, digest: bytes, level: int = 0) -> None:
+        """Append one leaf hash, or the root of a full subtree of `level` where the size is a multiple of its leaves.
+
+        Equal subtrees merge as a binary counter carries.
+        """
+        node, bits = digest, self.size >> level
         while bits & 1:
             node = node_hash(self.peaks.pop(), node)
             bits >>= 1
         self.peaks.append(node)
-        self.size += 1
+        self.size += 1 << level
 
     def root(self) -> bytes:
         """The tree's root at this size."""

@@ -5,9 +5,9 @@ leaf hash, place and searchable copies; every personal text with its commitment.
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
@@ -16,12 +16,12 @@ from sqlalchemy import Connection, Engine, func, select
 from gateway.audit import files, tables
 from gateway.audit.faults import LogBroken
 from gateway.audit.leaves import Leaf, as_bytes, field_salt, opens, read_leaf
-from gateway.audit.merkle import EMPTY_ROOT, Frontier, leaf_hash
+from gateway.audit.merkle import EMPTY_ROOT, Frontier, leaf_hash, subtree_root
 from gateway.audit.notes import Checkpoint, NoteRefused, VerifierKey, open_note, parse_checkpoint_text
-from gateway.audit.tiles import WIDTH, TileReader
+from gateway.audit.stored import Row, by_tile
+from gateway.audit.tiles import HEIGHT, WIDTH, TileReader
 from gateway.domain.event import EventKind
 
-ROWS_AT_ONCE = 16 * WIDTH
 MAX_FINDINGS = 100
 """Sentences kept; what is beyond is only counted."""
 MAX_MISPLACED = 100_000
@@ -40,16 +40,6 @@ class Soundness:
     root: bytes
     findings: tuple[str, ...]
     notes: tuple[str, ...] = ()
-
-
-@dataclass(slots=True)
-class _Row:
-    index: int
-    event_id: str
-    leaf: bytes
-    copies: list[str]
-    about: dict[str, str] = field(default_factory=dict)
-    personal: tuple[bytes | None, str | None] | None = None
 
 
 def verify(engine: Engine, log_dir: Path, keys: Sequence[VerifierKey]) -> Soundness:
@@ -118,7 +108,7 @@ class _Reading:
         """Every row in order of index, then what waits, then the head and the whole."""
         size = self.checkpoint.size if self.checkpoint else 0
         integrated = self._head(connection)
-        for number, rows in _by_tile(connection, max(size, integrated)):
+        for number, rows in by_tile(connection, max(size, integrated)):
             self._tile(number, rows, size)
         self._gap(max(size, integrated))
         self._strays(connection)
@@ -155,37 +145,65 @@ class _Reading:
             self.notes.append(f"{size - self.checkpoint.size} events are sequenced but not yet published")
         return size
 
-    def _tile(self, number: int, rows: list[_Row], size: int) -> None:
+    def _tile(self, number: int, rows: list[Row], size: int) -> None:
         """The rows of one tile against the hashes of the tile, and the bundle against both."""
         expected = self._expected(number, size)
-        for row in rows:
-            if row.index % 1:  # SQLite stores 1.5 in a column of whole numbers
-                self.find(f"`audit_event` index {row.index}: put there by hand; no index is like this")
-                continue
-            self._gap(row.index)
-            self.next = row.index + 1
-            digest = leaf_hash(row.leaf)
-            if self.frontier is not None:
-                self.frontier.append(digest)
-            place = row.index - number * WIDTH
-            if place < len(expected) and expected[place] != digest:
-                if len(self.misplaced) < MAX_MISPLACED:
-                    self.misplaced[row.index] = (digest, expected[place])
-                continue
-            self._row(row)
+        digests = [leaf_hash(row.leaf) for row in rows]
+        start = number * WIDTH
+        if digests == expected and [row.index for row in rows] == list(range(start, start + len(rows))):
+            self._whole_tile(number, rows, digests)
+        else:
+            self._bundle(number)
+            for row, digest in zip(rows, digests, strict=True):
+                place = int(row.index) - start
+                self._place(row, digest, expected[place] if place < len(expected) else None)
         if self.tree is not None:
             self.tree.forget(0, number)
 
     def _expected(self, number: int, size: int) -> list[bytes]:
         if self.tree is None or number * WIDTH >= size:
             return []
-        expected: list[bytes] = []
         try:
-            expected = self.tree.hashes(0, number)
-            self.tree.entries(number)
+            return self.tree.hashes(0, number)
         except LogBroken as fault:
             self.find(fault.reason)
-        return expected
+            return []
+
+    def _bundle(self, number: int) -> None:
+        if self.tree is not None and number * WIDTH < self.tree.size:
+            try:
+                self.tree.entries(number)
+            except LogBroken as fault:
+                self.find(fault.reason)
+
+    def _whole_tile(self, number: int, rows: list[Row], digests: list[bytes]) -> None:
+        """A tile as it should be, which is the rule, and so must be quick."""
+        if self.tree is not None and not self.tree.holds(number, [row.leaf for row in rows]):
+            self._bundle(number)
+        self._gap(number * WIDTH)
+        self.next = number * WIDTH + len(rows)
+        if self.frontier is not None:
+            if len(rows) == WIDTH:
+                self.frontier.append(subtree_root(digests), HEIGHT)
+            else:
+                for digest in digests:
+                    self.frontier.append(digest)
+        for row in rows:
+            self._row(row)
+
+    def _place(self, row: Row, digest: bytes, expected: bytes | None) -> None:
+        """One row of a tile that is not as it should be."""
+        if row.index % 1:  # SQLite stores 1.5 in a column of whole numbers
+            self.find(f"`audit_event` index {row.index}: put there by hand; no index is like this")
+            return
+        self._gap(row.index)
+        self.next = row.index + 1
+        if self.frontier is not None:
+            self.frontier.append(digest)
+        if expected is None or expected == digest:
+            self._row(row)
+        elif len(self.misplaced) < MAX_MISPLACED:
+            self.misplaced[row.index] = (digest, expected)
 
     def _gap(self, index: int) -> None:
         """Rows missing from `next` up to `index`."""
@@ -208,7 +226,7 @@ class _Reading:
             return ""
         return f" (the first was event {leaf.event_id}, `{leaf.kind}`)"
 
-    def _row(self, row: _Row) -> None:
+    def _row(self, row: Row) -> None:
         """A row whose leaf is the signed one: its copies and personal texts must be what the leaf says."""
         where = f"`audit_event` index {row.index}"
         try:
@@ -240,7 +258,7 @@ class _Reading:
         named = leaf.facts.get("events")
         self.erasures.update(named if isinstance(named, list) else [])
 
-    def _personal(self, row: _Row, leaf: Leaf) -> None:
+    def _personal(self, row: Row, leaf: Leaf) -> None:
         """The personal texts against the commitments to them."""
         where = f"`audit_personal` of index {row.index}"
         if row.personal is None:
@@ -361,32 +379,3 @@ class _Reading:
         elif self.frontier is not None:
             size, root = self.frontier.size, self.frontier.root()
         return Soundness(not self.findings, size, root, tuple(self.findings), tuple(self.notes))
-
-
-def _by_tile(connection: Connection, end: int) -> Iterator[tuple[int, list[_Row]]]:
-    """Rows with all their parts, grouped by the tile their index falls into."""
-    for start in range(0, end, ROWS_AT_ONCE):
-        rows = _rows(connection, start, min(start + ROWS_AT_ONCE, end))
-        grouped = {number: list(group) for number, group in groupby(rows, key=lambda row: row.index // WIDTH)}
-        for number in range(start // WIDTH, -(-min(start + ROWS_AT_ONCE, end) // WIDTH)):
-            yield number, grouped.get(number, [])
-
-
-def _rows(connection: Connection, start: int, end: int) -> list[_Row]:
-    event, about, personal = tables.event.c, tables.about.c, tables.personal.c
-    within = (event.idx >= start) & (event.idx < end)
-    query = select(event.idx, event.event_id, event.leaf, event.time, event.kind, event.outcome, event.actor).where(
-        within
-    )
-    rows = [
-        _Row(index, event_id, as_bytes(leaf), copies)
-        for index, event_id, leaf, *copies in connection.execute(query.order_by(event.idx)).all()
-    ]
-    by_id = {row.event_id: row for row in rows}
-    joined = select(about.event_id, about.role, about.thing).join(tables.event).where(within)
-    for event_id, role, thing in connection.execute(joined).all():
-        by_id[event_id].about[role] = thing
-    texts = select(personal.event_id, personal.salt, personal.texts).join(tables.event).where(within)
-    for event_id, salt, text in connection.execute(texts).all():
-        by_id[event_id].personal = (None if salt is None else as_bytes(salt), text)
-    return rows

@@ -216,6 +216,11 @@ class TileReader:
         """The leaf hash at `index`."""
         return self.hashes(0, index >> HEIGHT)[index & (WIDTH - 1)]
 
+    def holds(self, number: int, leaves: Sequence[bytes]) -> bool:
+        """Whether the bundle's file holds exactly these leaves."""
+        width = width_at(0, number, self.size)
+        return len(leaves) == width and self._fetch(tile_path(ENTRIES, number, width)) == pack(leaves)
+
     def entries(self, number: int) -> list[bytes]:
         """The leaves of one bundle, each compared with its hash. Raises LogBroken, naming the first that differs."""
         width = width_at(0, number, self.size)
