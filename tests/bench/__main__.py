@@ -35,7 +35,7 @@ def main(arguments: Sequence[str]) -> int:
         if not (study / "lb.parquet").exists():
             making = measure(make_study, str(study), options.rows, options.subjects)
         result = _time_release(study, work, options.runs) | _about(study, making)
-    print(json.dumps(result, indent=2) if options.json else _table(result))
+    print(json.dumps(result, indent=2) if options.json else show(result))
     return 0
 
 
@@ -59,14 +59,13 @@ def _time_release(study: Path, work: Path, runs: int) -> dict[str, Any]:
         home = work / f"home{number}"
         home.mkdir()
         run = prepare_product(study, home, recipient)
-        if run is not None:
-            products.append(measure(run.command, environment=run.environment or None))
-            sealed["product"] = run.sealed
-    sides = {"floor": middle(floors)} | ({"product": middle(products)} if products else {})
+        products.append(measure(run.command, environment=run.environment))
+        sealed["product"] = run.sealed
+    sides = {"floor": middle(floors), "product": middle(products)}
     return {
         "runs": runs,
         "sides": {name: asdict(cost) | {"sealed_bytes": sealed[name].stat().st_size} for name, cost in sides.items()},
-        "cpu_ratio": sides["product"].cpu / sides["floor"].cpu if products else None,
+        "cpu_ratio": sides["product"].cpu / sides["floor"].cpu,
         "aims": {"cpu_ratio": CPU_AIM, "peak_rss": PEAK_AIM},
     }
 
@@ -85,7 +84,7 @@ def _rows(path: Path) -> int:
     return int(pq.read_metadata(path).num_rows)
 
 
-def _table(result: dict[str, Any]) -> str:
+def show(result: dict[str, Any]) -> str:
     """One readable table; a line for each side, then what was aimed at."""
     size = result["source_bytes"] / _MEBI
     lines = [
@@ -105,8 +104,6 @@ def _table(result: dict[str, Any]) -> str:
 
 
 def _verdicts(result: dict[str, Any]) -> list[str]:
-    if result["cpu_ratio"] is None:
-        return ["product: not wired (tests/bench/release_product.py); the floor only"]
     ratio, peak = result["cpu_ratio"], result["sides"]["product"]["peak_rss"]
     return [
         f"CPU {ratio:.2f} x the floor, aim {CPU_AIM}: {'met' if ratio <= CPU_AIM else 'MISSED'}",

@@ -12,9 +12,9 @@ import pyrage
 import pytest
 
 from gateway.demo.large import write_large_lab
+from tests.bench.__main__ import show
 from tests.bench.measure import Cost, Failed, measure, middle
 from tests.bench.release_floor import release_floor
-from tests.bench.release_product import prepare_product
 
 ROOT = Path(__file__).resolve().parents[2]
 BURNT = 0.3
@@ -104,16 +104,28 @@ def test_the_middle_of_several_runs_keeps_the_highest_peak():
     assert middle(runs) == Cost(2.0, 2.0, 30)
 
 
-def test_the_benchmark_speaks_json_and_a_table(study):
-    command = [sys.executable, "-m", "tests.bench", "--study", str(study), "--runs", "1"]
-    report = json.loads(subprocess.run([*command, "--json"], cwd=ROOT, capture_output=True, check=True).stdout)
+def test_the_benchmark_speaks_json(study):
+    command = [sys.executable, "-m", "tests.bench", "--study", str(study), "--runs", "1", "--json"]
+    report = json.loads(subprocess.run(command, cwd=ROOT, capture_output=True, check=True).stdout)
     assert (report["rows"], report["subjects"]) == (600_000, 1_200)
-    assert report["sides"]["floor"]["cpu"] > 0
-    table = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    sides = report["sides"]
+    assert sides["product"]["cpu"] / sides["floor"]["cpu"] == report["cpu_ratio"] > 0
+    assert sides["product"]["sealed_bytes"] > 1 << 20
+
+
+def test_the_table_names_both_sides_and_says_what_was_aimed_at():
+    side = {"cpu": 2.0, "wall": 1.0, "peak_rss": 300 * MEBI, "sealed_bytes": 34 * MEBI}
+    slow = {"cpu": 4.0, "wall": 2.0, "peak_rss": 2048 * MEBI, "sealed_bytes": 34 * MEBI}
+    about = {
+        "rows": 600_000,
+        "subjects": 1_200,
+        "source_bytes": 34 * MEBI,
+        "generated": None,
+        "machine": "x",
+        "runs": 1,
+    }
+    table = show({"sides": {"floor": side, "product": slow}, "cpu_ratio": 2.0, "machine": "x", "runs": 1, **about})
     assert "600,000 rows" in table
-    assert "floor" in table
-
-
-def test_the_hook_says_when_the_product_is_not_wired(study, tmp_path):
-    run = prepare_product(study, tmp_path, str(pyrage.x25519.Identity.generate().to_public()))
-    assert run is None or list(run.command)
+    assert "300,000" in table  # rows/s of the product
+    assert "CPU 2.00 x the floor, aim 1.5: MISSED" in table
+    assert "peak 2048 MiB, aim below 1024: MISSED" in table
