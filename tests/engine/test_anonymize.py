@@ -1,0 +1,150 @@
+import json
+import zipfile
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from pycanon import anonymity
+
+from pseudonymization.anonymize import Demands, anonymize, class_table, k_of, ladders_of, read_table, risk_report
+from pseudonymization.faults import Unreachable, Unresolved
+from pseudonymization.frontier import alternatives
+from pseudonymization.local_recoding import Cells
+from pseudonymization.population import pitman, uniques, zayatz
+from pseudonymization.safeguards import Safeguards
+
+SHARED = Path(__file__).resolve().parents[3] / "shared" / "data" / "adult.zip"
+pytestmark = pytest.mark.filterwarnings("ignore:In a future version, the keys:Warning")
+
+
+@pytest.fixture(scope="module")
+def adult(tmp_path_factory):
+    if not SHARED.exists():
+        pytest.skip("the adult benchmark set is not beside the checkout")
+    folder = tmp_path_factory.mktemp("adult")
+    zipfile.ZipFile(SHARED).extractall(folder)
+    return next(folder.rglob("adult.csv")).parent
+
+
+@pytest.fixture(scope="module")
+def quasi(adult):
+    return json.loads((adult / "meta.json").read_text())["qi"]
+
+
+def small():
+    return pa.table({"age": ["30", "31", "42", "47"] * 5, "sex": ["F", "M"] * 10, "ill": list("abcabcabca") * 2})
+
+
+def test_adult_reaches_the_known_optimum_and_the_result_is_what_pycanon_measures(adult, quasi):
+    demanded = Safeguards(k=5, blank_limit=0.05)
+    result, report = anonymize(adult / "adult.csv", quasi, safeguards=demanded, hierarchies=adult / "hierarchies")
+    assert report["proven_optimal"]
+    assert 1 - report["loss"] == pytest.approx(0.730365, abs=1e-6)
+    assert report["utility"]["granularity"] == pytest.approx(1 - report["loss"])
+    assert round(report["share_blanked"] * 30162) == 1346
+    assert anonymity.k_anonymity(result.to_pandas(), quasi) == report["risk"]["k"] >= 5
+
+
+@pytest.mark.parametrize(("cells", "least"), [(Cells.LABELS, 0.944), (Cells.SETS, 0.989)])
+def test_local_recoding_of_adult_keeps_what_it_should(adult, quasi, cells, least):
+    demanded = Safeguards(k=5)
+    result, report = anonymize(
+        adult / "adult.csv", quasi, safeguards=demanded, hierarchies=adult / "hierarchies", mode="local", cells=cells
+    )
+    assert report["utility"]["granularity"] > least
+    assert anonymity.k_anonymity(result.to_pandas(), quasi) == report["risk"]["k"] >= 5
+    assert report["share_blanked"] == 0
+
+
+def test_the_frontier_costs_more_the_more_it_protects(adult, quasi):
+    table = class_table(read_table(adult / "adult.csv").slice(0, 3000), quasi)
+    found = alternatives(table, ladders_of(table, adult / "hierarchies", Safeguards()), Safeguards(), sizes=(2, 5, 20))
+    assert [one.k for one in found] == [1, 2, 5, 20]
+    assert all(a.granularity > b.granularity for a, b in pairwise(found))
+    assert all(one.maximum_risk <= 1 / one.k for one in found)
+
+
+def test_demands_on_a_sensitive_column_hold_in_the_result():
+    result, report = anonymize(
+        small(), ["age", "sex"], safeguards=Safeguards(k=2), sensitive=["ill"], demands=Demands(l=3, t=0.5)
+    )
+    assert anonymity.l_diversity(result.to_pandas(), ["age", "sex"], ["ill"]) >= 3
+    assert report["sensitive"]["ill"]["distinct_l"] >= 3
+    assert report["sensitive"]["ill"]["t_equal"] <= 0.5
+
+
+def test_csv_with_any_separator_and_parquet_are_the_same_table(tmp_path):
+    frame = small().to_pandas()
+    for name, sign in (("a.csv", ","), ("b.csv", ";"), ("c.tsv", "\t")):
+        frame.to_csv(tmp_path / name, sep=sign, index=False)
+        assert read_table(tmp_path / name).equals(small())
+    pq.write_table(small(), tmp_path / "d.parquet")
+    assert read_table(tmp_path / "d.parquet").equals(small())
+
+
+def test_rows_of_one_subject_count_once():
+    content = pa.table({"id": ["1", "1", "2", "3"], "site": ["x", "x", "x", "y"]})
+    assert risk_report(content, ["site"], subject="id")["subjects"] == 3
+    result, _ = anonymize(content, ["site"], subject="id", safeguards=Safeguards(k=3))
+    assert set(result["site"].to_pylist()) == {"*"}
+
+
+@pytest.mark.parametrize(
+    ("content", "arguments"),
+    [
+        (small(), {"quasi": ["nope"]}),
+        (small(), {"quasi": []}),
+        (small().slice(0, 0), {"quasi": ["age"]}),
+        (small(), {"quasi": ["age"], "mode": "sideways"}),
+        (small(), {"quasi": ["age"], "demands": Demands(l=2)}),
+        (small(), {"quasi": ["age"], "demands": Demands(l=2), "sensitive": ["nope"]}),
+        (small(), {"quasi": ["age"], "demands": Demands(l=2), "sensitive": ["ill"], "mode": "local"}),
+        (Path("nowhere.csv"), {"quasi": ["age"]}),
+    ],
+)
+def test_input_that_does_not_fit_is_refused(content, arguments):
+    with pytest.raises(Unresolved):
+        anonymize(content, safeguards=Safeguards(), **arguments)
+
+
+def test_k_above_the_number_of_rows_is_unreachable_in_both_modes():
+    for mode in ("global", "local"):
+        with pytest.raises(Unreachable):
+            anonymize(small(), ["age"], safeguards=Safeguards(k=21), mode=mode)
+
+
+def test_very_many_distinct_values_in_one_column_end():
+    content = pa.table({"id": pa.array(np.arange(200_000)).cast(pa.string()), "sex": ["F", "M"] * 100_000})
+    result, report = anonymize(content, ["id", "sex"], safeguards=Safeguards(k=5))
+    assert report["risk"]["k"] >= 5
+    assert len(result) == 200_000
+
+
+def test_a_maximum_risk_is_a_whole_number_of_subjects():
+    assert [k_of(risk) for risk in (0.09, 0.2, 0.05, 0.33, 1.0)] == [11, 5, 20, 3, 1]
+
+
+def test_estimates_of_population_uniques_are_near_the_truth_of_a_drawn_sample():
+    generator = np.random.default_rng(3)
+    people, counts, alpha, theta = [], [], 0.4, 50.0
+    for seen in range(20_000):  # the two-parameter Chinese restaurant process, which is Pitman's formula
+        if generator.random() * (seen + theta) < theta + alpha * len(counts):
+            people.append(len(counts))
+            counts.append(1)
+        else:
+            while (at := people[generator.integers(len(people))]) >= 0 and generator.random() * counts[at] < alpha:
+                pass
+            people.append(at)
+            counts[at] += 1
+    truth = counts.count(1) / len(people)
+    sizes = pd.Series(generator.choice(people, 4_000, replace=False)).value_counts().to_numpy()
+    found = uniques(sizes, len(people))
+    assert found["pitman"] == pytest.approx(truth, rel=0.3)
+    assert 0 <= found["zayatz"] <= 1
+    assert zayatz(np.array([3, 4]), 100) == pitman(np.array([3, 4]), 100) == 0
+    whole = np.array([1, 1, 2, 5])
+    assert zayatz(whole, 9) == pytest.approx(2 / 9)
