@@ -1,13 +1,15 @@
 """The web application: routes, problem documents, limits. Built around one running gateway."""
 
 import threading
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 from fastapi import FastAPI
 
-from gateway import worker
-from gateway.api import audit, datasets, problems, releases, requests
+from gateway import audit, logs, worker
+from gateway.actions import logkeeping
+from gateway.api import audit as audit_routes
+from gateway.api import datasets, log, problems, releases, requests
 from gateway.context import Gateway
 
 DESCRIPTION = (
@@ -16,19 +18,44 @@ DESCRIPTION = (
 )
 
 
+@contextmanager
+def _log_kept(gateway: Gateway) -> Iterator[None]:
+    """The two threads of the log: events that stand alone share commits; a checkpoint at least every second."""
+    asked = logkeeping.witnesses(gateway.settings)
+    sequencer = audit.Sequencer(
+        gateway.store.engine,
+        gateway.signer,
+        gateway.settings.log_folder,
+        gateway.now,
+        on_checkpoint=(lambda _: _ask(gateway)) if asked else None,
+        on_fault=lambda fault: logs.logger("audit").error("the log cannot be published", reason=str(fault)),
+    )
+    with audit.Recorder(gateway.store.engine, gateway.now) as recorder, sequencer:
+        gateway.store.share_commits(recorder.record)
+        try:
+            yield
+        finally:
+            gateway.store.share_commits(None)
+
+
+def _ask(gateway: Gateway) -> None:
+    logkeeping.ask_witnesses(gateway)
+
+
 def build(gateway: Gateway, *, with_worker: bool = False) -> FastAPI:
     """The application. With a worker, releases run in a thread of this process (the embedded default)."""
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        stop = threading.Event()
-        thread = threading.Thread(target=worker.serve, args=(gateway, stop), name="worker")
-        if with_worker:
-            thread.start()
-        yield
-        stop.set()
-        if with_worker:
-            thread.join()
+        with _log_kept(gateway):
+            stop = threading.Event()
+            thread = threading.Thread(target=worker.serve, args=(gateway, stop), name="worker")
+            if with_worker:
+                thread.start()
+            yield
+            stop.set()
+            if with_worker:
+                thread.join()
 
     app = FastAPI(
         title="Trial Data Gateway",
@@ -40,6 +67,6 @@ def build(gateway: Gateway, *, with_worker: bool = False) -> FastAPI:
     )
     app.state.gateway = gateway
     problems.install(app)
-    for room in (datasets, requests, releases, audit):
+    for room in (datasets, requests, releases, audit_routes, log):
         app.include_router(room.router)
     return app

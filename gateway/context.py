@@ -35,6 +35,11 @@ class Gateway:
     signer: audit.Signer
     now: Clock
 
+    @property
+    def witness(self) -> audit.Cosigner:
+        """The gateway itself as a witness of partners' logs."""
+        return audit.Cosigner(self.settings.origin.removesuffix("/log") + "/witness", self.keys.witness)
+
     def publish(self) -> audit.Checkpoint | None:
         """Give the waiting events their place in the log and sign the new tree head."""
         return audit.sequence(self.store.engine, self.signer, self.settings.log_folder, self.now())

@@ -22,7 +22,8 @@ class Settings(BaseSettings):
     home: folder of the embedded database, keys, log and releases. database_url: SQLAlchemy URL; empty means
     SQLite under `home`. keys: folder of the key files; empty means `home`/keys. tls_in_front: the operator
     declares that a proxy ends TLS before this process. origin: the log's name, the first line of every
-    checkpoint. extract_days: how long an extract stays downloadable unless a rule says shorter.
+    checkpoint. witnesses: who is asked to cosign it, `URL VKEY` pairs separated by `;`. witness_for: keys of partners' logs
+    that this gateway cosigns, separated by blanks. extract_days: how long an extract stays downloadable unless a rule says shorter.
     """
 
     model_config = SettingsConfigDict(env_prefix="GATEWAY_", extra="ignore")
@@ -34,6 +35,8 @@ class Settings(BaseSettings):
     tls_in_front: bool = False
     workers: int = Field(default=1, ge=1, le=64)
     origin: str = Field(default="trial-data-gateway.localhost/log", min_length=3, max_length=200)
+    witnesses: str = ""
+    witness_for: str = ""
     extract_days: int = Field(default=90, ge=1, le=3650)
     lease_seconds: int = Field(default=60, ge=5, le=3600)
     max_body_bytes: int = Field(default=1_000_000, ge=1_000)

@@ -7,6 +7,7 @@ from gateway.actions.guard import action, allow
 from gateway.context import Gateway
 from gateway.domain.actor import Actor
 from gateway.domain.event import Event, EventKind, Outcome
+from gateway.errors import Invalid
 
 
 @action("audit", "list")
@@ -56,3 +57,17 @@ def verify(gateway: Gateway, actor: Actor) -> audit.Soundness:
     )
     gateway.store.record(event, now=gateway.now())
     return found
+
+
+@action("audit", "erase")
+def erase(gateway: Gateway, actor: Actor, *, events: tuple[str, ...], reason: str) -> int:
+    """Erase the personal text of events (GDPR Art. 17); the erasure is an event itself. Returns how many.
+
+    Raises:
+        Invalid: no reason is given.
+    """
+    allow(gateway, actor, "audit", "erase")
+    if not reason.strip():
+        raise Invalid("a reason is needed", place="reason", cure="say whose request it is, without naming them")
+    with gateway.store.engine.begin() as connection:
+        return audit.erase(connection, events, by=actor.id, reason=reason, now=gateway.now())

@@ -1,6 +1,7 @@
 """`gateway audit`: read and verify the access log."""
 
 from datetime import datetime
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -8,6 +9,7 @@ import typer
 from gateway.actions import audits
 from gateway.api.audit import event_view
 from gateway.cli.session import LOCAL_ACCOUNT, AsJson, AsUser, begin, out, say_json, say_table
+from gateway.client import watching
 
 app = typer.Typer(help="The access log.", no_args_is_help=True)
 
@@ -63,3 +65,40 @@ def verify(user: AsUser = LOCAL_ACCOUNT, json: AsJson = False) -> None:
             out.print(f"  {sentence}", markup=False, soft_wrap=True)
     if not found.sound:
         raise typer.Exit(NOT_SOUND)
+
+
+@app.command("watch")
+def watch(
+    where: Annotated[str, typer.Argument(help="The log's URL (https://…/log) or a folder that holds a copy.")],
+    key: Annotated[str, typer.Option(help="The log's verifier key, as `gateway init` prints it.")],
+    state: Annotated[Path, typer.Option(help="Where this watcher remembers what it saw.")],
+    witness: Annotated[list[str] | None, typer.Option(help="A witness's verifier key; may be repeated.")] = None,
+    quorum: Annotated[int, typer.Option(help="How many witnesses must have cosigned.", min=0)] = 0,
+    json: AsJson = False,
+) -> None:
+    """Visit a log from outside: signature, consistency with the last visit, freshness. Exits 4 on an alarm.
+
+    Run it from a timer, on a machine the log's operator does not hold.
+    """
+    seen = watching.visit(where, key=key, state=state, witnesses=tuple(witness or ()), quorum=quorum)
+    if json:
+        say_json({"size": seen.size, "alarms": seen.alarms, "new": dict(seen.kinds), "evidence": seen.evidence})
+    else:
+        out.print(f"{'ALARM' if seen.alarms else 'all is well'}: {seen.size} events")
+        for sentence in seen.alarms:
+            out.print(f"  {sentence}", markup=False, soft_wrap=True)
+    if seen.alarms:
+        raise typer.Exit(NOT_SOUND)
+
+
+@app.command("erase")
+def erase(
+    event: Annotated[list[str], typer.Argument(help="Ids of events whose personal text goes.")],
+    reason: Annotated[str, typer.Option(help="Why, for the log.")],
+    user: AsUser = LOCAL_ACCOUNT,
+    json: AsJson = False,
+) -> None:
+    """Erase the personal text of events. Proofs stay whole: leaves hold only salted commitments."""
+    session = begin(user)
+    gone = audits.erase(session.gateway, session.actor, events=tuple(event), reason=reason)
+    say_json({"erased": gone}) if json else out.print(f"personal text of {gone} events erased")

@@ -1,4 +1,4 @@
-"""Key files of this gateway: one root key (everything secret is derived from it) and two Ed25519 signing keys."""
+"""Key files of this gateway: one root key (all secrets are derived from it), three Ed25519 signing keys."""
 
 import os
 import secrets
@@ -12,7 +12,8 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from gateway.errors import Invalid
 
 ROOT_BYTES = 32
-_ROOT, _MANIFEST, _LOG = "root.key", "manifest-signing.pem", "log-signing.pem"
+_ROOT = "root.key"
+_MANIFEST, _LOG, _WITNESS = "manifest-signing.pem", "log-signing.pem", "witness-signing.pem"
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -22,6 +23,7 @@ class Keys:
     root: bytes
     manifest: Ed25519PrivateKey
     log: Ed25519PrivateKey
+    witness: Ed25519PrivateKey
 
     def derive(self, purpose: str) -> bytes:
         """32 bytes for one purpose (HKDF-SHA-256, RFC 5869); different purposes share nothing."""
@@ -39,7 +41,7 @@ def make(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         _write_once(folder / _ROOT, secrets.token_bytes(ROOT_BYTES))
-        for name in (_MANIFEST, _LOG):
+        for name in (_MANIFEST, _LOG, _WITNESS):
             pem = Ed25519PrivateKey.generate().private_bytes(
                 serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
             )
@@ -81,7 +83,7 @@ def load(folder: Path, *, strict: bool) -> Keys:
     root = _read(folder / _ROOT, strict=strict)
     if len(root) != ROOT_BYTES:
         raise Invalid("the root key does not have 32 bytes", place=str(folder / _ROOT), cure="restore it from backup")
-    return Keys(root, _signing(folder / _MANIFEST, strict=strict), _signing(folder / _LOG, strict=strict))
+    return Keys(root, *(_signing(folder / name, strict=strict) for name in (_MANIFEST, _LOG, _WITNESS)))
 
 
 def _read(path: Path, *, strict: bool) -> bytes:

@@ -30,6 +30,11 @@ class Store:
 
     def __init__(self, engine: Engine, record: Recorder) -> None:
         self.engine, self._record = engine, record
+        self._alone: Callable[[Event], str] | None = None
+
+    def share_commits(self, alone: Callable[[Event], str] | None) -> None:
+        """Let events that stand alone be written by one thread, many callers to a transaction (a serving process)."""
+        self._alone = alone
 
     def save(self, *things: rows.Thing, event: Event, now: datetime, job: jobs.Change | None = None) -> str:
         """Write things, a change of the job queue and the event, all or nothing; returns the event's id.
@@ -45,8 +50,8 @@ class Store:
             return self._record(connection, event, now)
 
     def record(self, event: Event, *, now: datetime) -> str:
-        """Log an event that changes nothing else: a read, a refusal, a download."""
-        return self.save(event=event, now=now)
+        """Log an event that changes nothing else: a read, a refusal, a download. It is durable on return."""
+        return self._alone(event) if self._alone is not None else self.save(event=event, now=now)
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
