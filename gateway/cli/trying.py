@@ -1,4 +1,4 @@
-"""`gateway decide`: the rules tried on a file of facts, without a request."""
+"""`gateway decide | replay | tables protect`: the rules tried, a decision made again, counts made fit to show."""
 
 from datetime import date
 from pathlib import Path
@@ -6,15 +6,19 @@ from typing import Annotated, Any
 
 import typer
 
-from gateway.actions import decisions
+from gateway.actions import counts, decisions, replay
 from gateway.actions.terms import read_document
-from gateway.cli.session import LOCAL_ACCOUNT, AsUser, begin, err, say_json
+from gateway.cli.session import LOCAL_ACCOUNT, AsJson, AsUser, begin, err, out, say_json, say_pairs
 from gateway.errors import Invalid
+
+tables = typer.Typer(help="Tables of counts.", no_args_is_help=True)
 
 
 def add_to(app: typer.Typer) -> None:
     """Add these commands to the application."""
     app.command("decide")(decide)
+    app.command("replay")(replay_decision)
+    app.add_typer(tables, name="tables")
 
 
 def decide(
@@ -61,3 +65,36 @@ def matches(expected: dict[str, Any], verdict: dict[str, Any]) -> bool:
     if not set(expected.get("missing", [])) <= set(verdict["missing"]):
         return False
     return all(verdict["flags"].get(name) == value for name, value in expected.get("flags", {}).items())
+
+
+def replay_decision(
+    key: Annotated[str, typer.Argument(help="The decision's id (d-…)")],
+    user: AsUser = LOCAL_ACCOUNT,
+    json: AsJson = False,
+) -> None:
+    """Make a decision again from what it kept; says the same bit for bit, or what differs (exit 4)."""
+    session = begin(user)
+    made = replay.replay(session.gateway, session.actor, key)
+    if json:
+        say_json({"decision": key, "same": made.same, "same_rules": made.same_rules, "differences": made.differences})
+    else:
+        out.print(f"{'the same, bit for bit' if made.same else 'NOT the same'}: {key} as of {made.as_of}")
+        for sentence in made.differences:
+            out.print(f"  {sentence}", markup=False, soft_wrap=True)
+    if not made.same:
+        raise typer.Exit(4)
+
+
+@tables.command("protect")
+def protect(
+    table: Annotated[Path, typer.Argument(help="CSV of counts: names in the first row and column.")],
+    to: Annotated[Path, typer.Option("--out", help="The protected table, with totals.")],
+    source: Annotated[str, typer.Option(help="NHS_HES, CMS_RIF or smallest-cell-5.")] = "CMS_RIF",
+    json: AsJson = False,
+) -> None:
+    """Hide small counts, round the others, and hide enough beside them that no hidden one can be worked out."""
+    if source not in counts.SOURCES:
+        raise Invalid("there is no such source", place="--source", cure=f"one of {', '.join(counts.SOURCES)}")
+    rows, columns = counts.protect_file(table, to, counts.SOURCES[source])
+    answer = {"rows": rows, "columns": columns, "out": str(to)}
+    say_json(answer) if json else say_pairs(answer)
