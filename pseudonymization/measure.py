@@ -10,11 +10,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 _SEPARATOR = "\x1f"
 _EDGES = (1, 2, 3, 5, 11, 21, 51, 101, 501, 1001)
+_Coded = tuple[npt.NDArray[np.int64], pa.Array]
+"""A column as one code per row into texts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +68,17 @@ class Collector:
         if key is None:
             return
         here = [name for name in self._quasi if name in batch.schema.names]
-        subject = _text(batch.column(batch.schema.names.index(key)) if key in batch.schema.names else _absent(key))
-        self._take("", subject, pa.array([""] * len(subject), type=pa.string()))
+        subject = _coded(batch.column(batch.schema.names.index(key)) if key in batch.schema.names else _absent(key))
+        self._take("", subject, (np.zeros(batch.num_rows, dtype=np.int64), pa.array([""])))
         for name in here:
-            self._take(name, subject, _text(batch.column(batch.schema.names.index(name))))
+            self._take(name, subject, _coded(batch.column(batch.schema.names.index(name))))
 
-    def _take(self, name: str, subject: pa.Array, value: pa.Array) -> None:
-        pairs = _distinct(pa.table({"s": subject, "v": value}))
-        known = self._fresh.get(name)
+    def _take(self, name: str, subject: _Coded, value: _Coded) -> None:
+        (who, subjects), (what, values) = subject, value
+        keys = who * len(values) + what
+        keys = np.unique(keys[np.append(True, keys[1:] != keys[:-1])] if len(keys) else keys)
+        sides = {"s": subjects.take(pa.array(keys // len(values))), "v": values.take(pa.array(keys % len(values)))}
+        known, pairs = self._fresh.get(name), _distinct(pa.table(sides))
         self._fresh[name] = pairs if known is None else _distinct(pa.concat_tables([known, pairs]))
 
     def contribution(self) -> bytes:
@@ -99,18 +106,19 @@ class Collector:
             self._store(name, table.filter(pc.equal(table["q"], name)).select(["s", "v"]))
 
     def _digest(self) -> None:
+        seen = {"": ""}
         for name, pairs in self._fresh.items():
-            columns = {side: self._digests(pairs[side]) for side in ("s", "v")}
+            columns = {side: self._digests(pairs[side], seen) for side in ("s", "v")}
             self._store(name, pa.table(columns))
         self._fresh = {}
 
-    def _digests(self, column: pa.ChunkedArray) -> pa.Array:
+    def _digests(self, column: pa.ChunkedArray, seen: dict[str, str]) -> pa.Array:
         encoded = column.combine_chunks().dictionary_encode()
-        texts = [
-            hashlib.blake2b(text.encode(), digest_size=16, key=self._key).hexdigest() if text else ""
-            for text in encoded.dictionary.to_pylist()
-        ]
-        return pa.array(texts, type=pa.string()).take(encoded.indices)
+        texts = encoded.dictionary.to_pylist()
+        for text in texts:
+            if text not in seen:
+                seen[text] = hashlib.blake2b(text.encode(), digest_size=16, key=self._key).hexdigest()
+        return pa.array([seen[text] for text in texts], type=pa.string()).take(encoded.indices)
 
     def _store(self, name: str, pairs: pa.Table) -> None:
         known = self._stored.get(name)
@@ -163,10 +171,16 @@ def _absent(name: str) -> pa.Array:
     raise KeyError(name)
 
 
+def _coded(array: pa.Array) -> _Coded:
+    """Work is done on distinct values; the last text is the empty one, for null."""
+    encoded = array if pa.types.is_dictionary(array.type) else array.dictionary_encode()
+    texts = pa.concat_arrays([_text(encoded.dictionary), pa.array([""])])
+    codes = pc.fill_null(encoded.indices.cast(pa.int64()), len(texts) - 1)
+    return codes.to_numpy(zero_copy_only=False), texts
+
+
 def _text(array: pa.Array) -> pa.Array:
     """Values as texts; null, NaN and the empty text are all the empty text."""
-    if pa.types.is_dictionary(array.type):
-        array = array.cast(array.type.value_type)
     if pa.types.is_floating(array.type):
         array = pc.if_else(pc.is_nan(array), pa.scalar(None, type=array.type), array)
     return pc.fill_null(array.cast(pa.string()), "")
