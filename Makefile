@@ -3,6 +3,7 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+DEMO_HOME = $(or $(GATEWAY_HOME),.gateway)/demo
 
 .PHONY: help setup demo serve test check format bench lock clean
 help: ## what each target does
@@ -20,8 +21,9 @@ $(READY): requirements.lock pyproject.toml
 demo: $(READY) ## a synthetic multi-country trial, from request to opened extract
 	$(BIN)/gateway demo
 
-serve: $(READY) ## the API over the demo's home
-	$(BIN)/gateway serve
+serve: $(READY) ## the API over the demo's home, with its accounts and tokens
+	@test -f "$(DEMO_HOME)/demo-tokens.json" || { echo "There is no demo yet: run make demo first."; exit 2; }
+	GATEWAY_HOME="$(DEMO_HOME)" $(BIN)/gateway serve
 
 test: $(READY) ## the whole test suite
 	$(BIN)/python -m pytest -n 2 --dist loadfile tests

@@ -6,13 +6,15 @@ from typing import Annotated
 
 import typer
 import uvicorn
+from rich.console import Console
 
 from gateway import logs, settings, worker
 from gateway.actions import setup
 from gateway.app import build
-from gateway.cli.session import LOCAL_ACCOUNT, AsJson, out, say_json, say_pairs
+from gateway.cli.session import LOCAL_ACCOUNT, AsJson, out, say_json, say_pairs, say_table
 from gateway.context import open_gateway
 from gateway.demo.play import play
+from gateway.demo.stage import tokens_of
 
 
 def add_to(app: typer.Typer) -> None:
@@ -38,7 +40,10 @@ def serve(
     """Serve the API (see /docs)."""
     logs.configure()
     gateway = open_gateway(settings.load())
-    out.print(f"the gateway listens on http://{host}:{port}/docs")
+    out.print(f"the gateway listens on http://{host}:{port}, its calls are described on http://{host}:{port}/docs")
+    if people := tokens_of(gateway.settings.home):
+        rows = [(one["account"], one["role"], one["token"]) for one in people]
+        say_table("Demo accounts: send `Authorization: Bearer TOKEN`", ("account", "role", "token"), rows, empty="")
     uvicorn.run(build(gateway, with_worker=with_worker), host=host, port=port, log_level="warning", server_header=False)
 
 
@@ -60,11 +65,14 @@ def run_worker(
 
 
 def demo(
-    fresh: Annotated[bool, typer.Option(help="Begin with an empty home.")] = True,
-    subjects: Annotated[int, typer.Option(help="Subjects of the synthetic trial.", min=50, max=5000)] = 400,
+    fresh: Annotated[bool, typer.Option(help="Empty the demo's own home first; nothing else is touched.")] = True,
+    subjects: Annotated[int, typer.Option(help="Subjects of the synthetic trial.", min=60, max=5000)] = 400,
     json: AsJson = False,
 ) -> None:
-    """A synthetic multi-country trial, played by all three personas through the API, from request to opened extract."""
-    story = play(settings.load(), fresh=fresh, subjects=subjects, quiet=json)
+    """Play the whole story on a synthetic trial: request, decision, release, download, open, verify.
+
+    Steward, researcher and auditor act through the real HTTP API, in a home of its own (GATEWAY_HOME/demo).
+    """
+    story = play(settings.load(), fresh=fresh, subjects=subjects, console=Console(highlight=False, quiet=json))
     if json:
         say_json(story)
