@@ -7,7 +7,7 @@ import typer
 
 from gateway import logs
 from gateway.actions.guard import translate
-from gateway.cli import audit, datasets, extracts, running, trying, users
+from gateway.cli import audit, datasets, desk, extracts, running, trying, users
 from gateway.cli import requests as request_commands
 from gateway.cli.session import err, say_json
 from gateway.errors import EXIT, Broken, GatewayError, Invalid, Refused
@@ -27,6 +27,7 @@ app.add_typer(audit.app, name="audit")
 running.add_to(app)
 extracts.add_to(app)
 trying.add_to(app)
+desk.add_to(app)
 
 
 def main() -> None:
