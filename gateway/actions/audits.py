@@ -1,8 +1,10 @@
 """The auditor's actions: read events, verify the log. Reading the log is itself logged."""
 
+from dataclasses import replace
+from contextlib import suppress
 from datetime import datetime
 
-from gateway import audit
+from gateway import audit, logs
 from gateway.actions.guard import action, allow
 from gateway.context import Gateway
 from gateway.domain.actor import Actor
@@ -47,8 +49,10 @@ def events(
 def verify(gateway: Gateway, actor: Actor) -> audit.Soundness:
     """Read database and log again from the first event, and say whether they are sound."""
     row = allow(gateway, actor, "audit", "verify")
-    gateway.publish()
+    stuck = _published(gateway)
     found = audit.verify(gateway.store.engine, gateway.settings.log_folder, [gateway.signer.verifier])
+    if stuck:
+        found = replace(found, sound=False, findings=(*found.findings, stuck))
     event = Event(
         EventKind.AUDIT_VERIFIED,
         actor.id,
@@ -57,6 +61,22 @@ def verify(gateway: Gateway, actor: Actor) -> audit.Soundness:
     )
     gateway.store.record(event, now=gateway.now())
     return found
+
+
+def _published(gateway: Gateway) -> str:
+    """Publish what waits, so that it is verified too; why not, if database and log contradict each other.
+
+    A log that cannot go on is exactly the one that somebody must be able to verify.
+    """
+    try:
+        gateway.publish()
+    except audit.LogUnwritable:
+        raise
+    except audit.LogBroken as fault:
+        return f"nothing more is published: {fault.reason}"
+    except Exception as error:  # noqa: BLE001 - altered rows can break the sequencer in many ways
+        return f"nothing more is published: the sequencer failed (incident {logs.incident('audit', error)})"
+    return ""
 
 
 @action("audit", "erase")

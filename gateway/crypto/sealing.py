@@ -128,12 +128,23 @@ def open_file(path: Path, out: Path, identities: Sequence[pyrage.x25519.Identity
             pyrage.decrypt_io(sealed, plain, list(identities))
         part.rename(out)
     except pyrage.DecryptError as error:
-        wrong_key = "No matching keys" in str(error)
+        if "No matching keys" in str(error):
+            raise Invalid(
+                "this identity does not open the file",
+                place=path.name,
+                cure="use the secret key whose public half was in the request",
+            ) from None
+        raise _damaged(path) from None
+    except OSError as error:
+        if error.errno is None:  # the library's own word for a stream that does not authenticate
+            raise _damaged(path) from None
         raise Invalid(
-            "this identity does not open the file" if wrong_key else "the sealed file is damaged",
-            place=path.name,
-            cure="use the secret key whose public half was in the request" if wrong_key else "download it again",
+            f"the file cannot be opened or written ({error.strerror})", place=out.name, cure="check folder and space"
         ) from None
     finally:
         part.unlink(missing_ok=True)
     return plain.sha.hexdigest()
+
+
+def _damaged(path: Path) -> Invalid:
+    return Invalid("the sealed file is damaged", place=path.name, cure="download it again")

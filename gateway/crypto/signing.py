@@ -50,17 +50,26 @@ def check(content: bytes, signature: str, key: Ed25519PublicKey) -> None:
     """Check a detached signature.
 
     Raises:
-        Invalid: the signature is damaged, of another key, or not over this content.
+        Invalid: the signature is not in canonical form, of another key, or not over this content.
     """
     try:
-        raw = base64.b64decode(signature.removesuffix("\n").split(" ")[2], validate=True)
-        canonical = f"{_SIGNATURE_HEAD} {fingerprint(key)} {base64.b64encode(raw).decode()}\n"
-        if canonical != signature:
-            raise InvalidSignature
+        head, signer, text = signature.removesuffix("\n").split(" ")
+        raw = base64.b64decode(text, validate=True)
+    except (ValueError, binascii.Error):
+        raise _damaged("the signature is damaged") from None
+    if f"{head} {signer} {base64.b64encode(raw).decode()}\n" != signature or head != _SIGNATURE_HEAD:
+        raise _damaged("the signature is damaged")
+    if signer != fingerprint(key):
+        raise _damaged("the signature is of another key than the one in manifest.pub")
+    try:
         key.verify(raw, _SIGNATURE_HEAD.encode() + b"\n" + content)
-    except (IndexError, ValueError, InvalidSignature):
+    except InvalidSignature:
         raise Invalid(
-            "the signature does not fit the manifest",
+            "the signature in manifest.sig does not fit the manifest: one of the two was altered",
             place="manifest.json",
             cure="do not trust this release; get it again",
         ) from None
+
+
+def _damaged(reason: str) -> Invalid:
+    return Invalid(reason, place="manifest.sig", cure="get the release again")

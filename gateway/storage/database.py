@@ -43,9 +43,9 @@ def open_database(url: str) -> Engine:
 
 
 def _tune(connection: Any, _record: object) -> None:
-    """Durable writes, readers beside one writer, and no transaction but those we begin."""
+    """Durable writes, readers beside one writer, no transaction but those we begin, erased text really gone."""
     connection.isolation_level = None
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "secure_delete=ON"):
         connection.execute(f"PRAGMA {pragma}")
 
 
