@@ -1,7 +1,6 @@
 """The auditor's actions: read events, verify the log. Reading the log is itself logged."""
 
 from dataclasses import replace
-from contextlib import suppress
 from datetime import datetime
 
 from gateway import audit, logs
