@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 
 from pseudonymization.classes import ClassTable
+from pseudonymization.exact import Search
 from pseudonymization.hierarchies import Ladder
 from pseudonymization.lattice import Lattice
 from pseudonymization.risk import limits, risk_of
 from pseudonymization.safeguards import Safeguards
-from pseudonymization.search import Search
 from pseudonymization.utility import sizes_of
 
 SIZES = (2, 3, 5, 8, 11, 15, 20, 30, 50)

@@ -19,6 +19,7 @@ Floats = npt.NDArray[np.float64]
 Array = npt.NDArray[Any]
 _MANY = 1 << 62
 _CACHED_BYTES = 400 << 20
+_VIEWS = 1000
 
 
 @dataclass(slots=True, eq=False)
@@ -236,7 +237,8 @@ class Lattice:
                 for c, column in enumerate(source.columns)
             ]
         view = View(node, columns, grouping.sizes)
-        if keep and 2 * len(view.weights) <= len(source.weights) + 64 and len(view.weights) <= self._room:
+        pays = 2 * len(view.weights) <= len(source.weights) + 64
+        if keep and pays and len(view.weights) <= self._room and len(self._views) < _VIEWS:
             self._room -= len(view.weights)
             self._views.append(view)
             self._nodes = np.vstack((self._nodes, np.array(view.node, dtype=np.int16)))

@@ -19,12 +19,12 @@ import numpy as np
 import numpy.typing as npt
 
 from pseudonymization.classes import ClassTable, distinct
+from pseudonymization.exact import climb_path
 from pseudonymization.faults import Unreachable
 from pseudonymization.hierarchies import SET_SIGN, Ladder
 from pseudonymization.lattice import Lattice
 from pseudonymization.risk import limits
 from pseudonymization.safeguards import Safeguards
-from pseudonymization.search import Search
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -167,7 +167,7 @@ def _finest_first(table: ClassTable, ladders: Sequence[Ladder], shares: Floats, 
 def _nodes(lattice: Lattice, count: int) -> list[tuple[int, ...]]:
     """About `count` recodings from the finest to the coarsest, denser among the fine; of a huge lattice, one path."""
     if lattice.size > 2_000_000:
-        return Search(lattice, limits(Safeguards(), lattice.subjects)).climb((0,) * len(lattice.shape))
+        return climb_path(lattice, (0,) * len(lattice.shape))
     ranked = np.argsort(lattice.bounds(), axis=None, kind="stable")
     if count < len(ranked):
         ranked = ranked[np.unique((np.linspace(0, 1, count) ** 1.5 * (len(ranked) - 1)).astype(np.int64))]

@@ -83,6 +83,23 @@ class RecursiveL:
         return np.asarray(ranked[:, 0] >= self.c * ranked[:, self.l - 1 :].sum(axis=1) - _SLACK)
 
 
+@dataclass(frozen=True, slots=True)
+class LeastSize:
+    """Different thresholds for different subjects: each class holds as many as its strictest member demands.
+
+    column: an attribute whose codes stand for demands (a jurisdiction, say); least: smallest class per code.
+    """
+
+    column: str
+    least: tuple[int, ...]
+    inherited: bool = False
+
+    def fails(self, counts: Floats, overall: Floats) -> Flags:  # noqa: ARG002 - judged without the whole table
+        """The class is smaller than one of its members demands."""
+        strictest = np.where(counts > 0, np.array(self.least), 0).max(axis=1)
+        return np.asarray(counts.sum(axis=1) < strictest)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class TCloseness:
     """Distance of each class's sensitive values from the whole table's at most `t` (Li, Li, Venkatasubramanian 2007).

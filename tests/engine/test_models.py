@@ -11,7 +11,7 @@ from pycanon import anonymity
 from pseudonymization.classes import table_of
 from pseudonymization.faults import Unreachable, Unresolved
 from pseudonymization.hierarchies import of_labels
-from pseudonymization.models import DistinctL, EntropyL, RecursiveL, TCloseness
+from pseudonymization.models import DistinctL, EntropyL, LeastSize, RecursiveL, TCloseness
 from pseudonymization.safeguards import Safeguards
 from pseudonymization.search import optimal
 from tests.engine.oracle import classes_of, row_loss, rows_at
@@ -43,6 +43,8 @@ def passes(model, values, everyone):
     held = count(values)
     if isinstance(model, DistinctL):
         return sum(c > 0 for c in held) >= model.l
+    if isinstance(model, LeastSize):
+        return all(len(values) >= model.least[value] for value in values)
     if isinstance(model, EntropyL):
         shares = [c / len(values) for c in held if c]
         return -sum(p * np.log(p) for p in shares) >= np.log(model.l) - 1e-12
@@ -75,6 +77,7 @@ def settle(rows, ladders, node, demanded, models, sensitive):
 
 
 one_model = st.one_of(
+    st.builds(LeastSize, st.just("S"), st.tuples(*[st.integers(1, 6)] * VALUES)),
     st.builds(DistinctL, st.just("S"), st.integers(1, 3)),
     st.builds(EntropyL, st.just("S"), st.sampled_from([1.0, 1.5, 2.0])),
     st.builds(RecursiveL, st.just("S"), st.sampled_from([0.5, 1.0, 3.0]), st.integers(2, 3)),
