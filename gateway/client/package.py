@@ -69,7 +69,8 @@ def verify(folder: Path, *, trusted: str = "", tell: Tell | None = None) -> Chec
         problem = _file(folder / name, size, digest)
         good += not problem
         problems += [problem] if problem else []
-    problems += _extra(folder, {name for name, _, _ in named})
+    if manifest:  # without one that holds, nobody can say what belongs here
+        problems += _extra(folder, {name for name, _, _ in named})
     log = _logged(folder, manifest, problems)
     release = str(manifest.get("release", ""))
     return Checked(release, fingerprint, bool(trusted), log, len(named), good, tuple(problems))
@@ -77,18 +78,29 @@ def verify(folder: Path, *, trusted: str = "", tell: Tell | None = None) -> Chec
 
 def _signed(folder: Path, problems: list[str]) -> tuple[Mapping[str, Any], str]:
     """The manifest and the fingerprint of its key; empty where the signature does not hold."""
+    held = {name: _held(folder, name, problems) for name in (MANIFEST, SIGNATURE, PUBLIC_KEY)}
+    content, signature, public = held.values()
+    if content is None or signature is None or public is None:
+        return {}, ""
     try:
-        content = (folder / MANIFEST).read_bytes()
-        key = signing.read_public(_text(folder / PUBLIC_KEY))
-        signing.check(content, _text(folder / SIGNATURE), key)
-        manifest: Mapping[str, Any] = json.loads(content)
+        key = signing.read_public(public)
+        signing.check(content.encode(), signature, key)
     except Invalid as fault:
         problems.append(f"{fault.place}: {fault.reason}")
         return {}, ""
-    except (OSError, ValueError):
-        problems.append(f"{MANIFEST}: it cannot be read, or its signature or key is missing")
-        return {}, ""
+    manifest: Mapping[str, Any] = json.loads(content)
     return manifest, signing.fingerprint(key)
+
+
+def _held(folder: Path, name: str, problems: list[str]) -> str | None:
+    """The text of a file that every release has."""
+    try:
+        return _text(folder / name)
+    except OSError:
+        problems.append(f"{name}: missing; download it again")
+    except UnicodeDecodeError:
+        problems.append(f"{name}: altered or damaged; download it again")
+    return None
 
 
 def _text(path: Path) -> str:
@@ -130,7 +142,7 @@ def _logged(folder: Path, manifest: Mapping[str, Any], problems: list[str]) -> s
         problems.append(f"{PROOF}: {fault.reason}")
         return ""
     digest = hashlib.sha256((folder / MANIFEST).read_bytes()).hexdigest()
-    if leaf.kind != "release.completed" or leaf.about.get("release") != manifest.get("release"):
+    if leaf.kind != "release.completed" or (manifest and leaf.about.get("release") != manifest.get("release")):
         problems.append(f"{PROOF}: the receipt is of another release")
     elif leaf.facts.get("manifest_sha256") != digest:
         problems.append(f"{PROOF}: the log holds another manifest for this release")
