@@ -100,14 +100,21 @@ def _used(codes: Codes, size: int) -> Flags:
 
 
 def distinct(keys: npt.NDArray[np.int64], absent: Flags | None = None) -> tuple[Codes, npt.NDArray[np.int64]]:
-    """Whole numbers as codes into their distinct values; -1 where `absent`. Runs of one key are looked at once."""
+    """Whole numbers as codes into their distinct values, smallest first; -1 where `absent`.
+
+    Runs of one key are looked at once.
+    """
     starts = np.flatnonzero(np.append(True, keys[1:] != keys[:-1])) if len(keys) else np.zeros(0, dtype=np.int64)
     in_runs = absent is None and 2 * len(starts) < len(keys)
     once = pa.array(keys[starts] if in_runs else keys, mask=absent).dictionary_encode()
-    codes = indices(once)
+    found = once.dictionary.to_numpy()
+    order = np.argsort(found)
+    rank = np.full(len(found) + 1, MISSING, dtype=np.int32)
+    rank[order] = np.arange(len(found), dtype=np.int32)
+    codes = rank[indices(once)]
     if in_runs:
         codes = np.repeat(codes, np.diff(np.append(starts, len(keys))))
-    return codes, once.dictionary.to_numpy()
+    return codes, found[order]
 
 
 def _blank(values: pa.Array) -> Flags:
@@ -149,9 +156,18 @@ def in_value_order(array: pa.Array) -> pa.Array:
     if not pa.types.is_dictionary(array.type):
         return array
     codes = indices(array)
-    kept = np.flatnonzero(_used(codes, len(array.dictionary)))
-    order = pc.sort_indices(array.dictionary.take(pa.array(kept))).to_numpy()
-    return _chosen(codes, array.dictionary, kept[order])
+    used, order = _used(codes, len(array.dictionary)), value_order(array.dictionary)
+    if used.all() and np.array_equal(order, np.arange(len(order))):
+        return array
+    return _chosen(codes, array.dictionary, order[used[order]])
+
+
+def value_order(values: pa.Array) -> npt.NDArray[np.int64]:
+    """The places of distinct values, smallest value first; mostly they stand in order already."""
+    if pc.all(pc.less(values[:-1], values[1:])).as_py() is not False:
+        return np.arange(len(values))
+    order: npt.NDArray[np.int64] = pc.sort_indices(values).to_numpy()
+    return order
 
 
 def _chosen(codes: Codes, values: pa.Array, entries: npt.NDArray[np.int64]) -> pa.DictionaryArray:

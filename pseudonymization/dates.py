@@ -112,7 +112,7 @@ def shift(dates: Dates, by: Days, moved: Days, *, time_of_day: bool = True) -> p
     day stays or, with `time_of_day` false, goes.
     """
     parsed = dates.parsed
-    suffixes = parsed.suffixes if time_of_day else ("",)
+    suffixes = sorted(parsed.suffixes) if time_of_day else [""]
     absent = dates.codes < 0
     grade: Any = np.int64(Precision.DAY)
     if not parsed.complete.all():
@@ -122,7 +122,9 @@ def shift(dates: Dates, by: Days, moved: Days, *, time_of_day: bool = True) -> p
     keys = moved * (16 * len(suffixes))
     keys += grade * len(suffixes)
     if len(suffixes) > 1:
-        keys += np.append(parsed.suffix, 0)[dates.codes]
+        place = {suffix: at for at, suffix in enumerate(suffixes)}
+        rank = np.array([place[suffix] for suffix in parsed.suffixes])
+        keys += np.append(rank[parsed.suffix], 0)[dates.codes]
     codes, found = cells.distinct(keys, absent if absent.any() else None)
     labels = _spelled(found, suffixes)
     if parsed.intervals:
@@ -166,7 +168,7 @@ def _spelled(keys: Days, suffixes: Sequence[str]) -> pa.Array:
     texts = parts[0]
     if len(parts) > 1:
         texts = pa.concat_arrays(parts).take(pa.array(np.argsort(np.concatenate(order))))
-    if suffixes == ("",):
+    if len(suffixes) == 1:
         return texts
     return pc.binary_join_element_wise(texts, pa.array(suffixes, pa.string()).take(pa.array(behind)), "")
 

@@ -18,6 +18,10 @@ MOST_HELD = 1_000_000
 """Rows of one table held in memory to be sorted; with their sorted copy some hundred megabytes."""
 
 
+Stretches = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]
+"""Rows that stand together: where each stretch starts and where it ends, in the order they are wanted in."""
+
+
 def by_pseudonym(
     batches: Iterable[pa.RecordBatch], subject_key: str | None, *, most_held: int = MOST_HELD, size: int = 500_000
 ) -> Iterator[pa.RecordBatch]:
@@ -45,9 +49,25 @@ def by_pseudonym(
 
 
 def _sorted(batch: pa.RecordBatch, subject_key: str) -> pa.RecordBatch:
-    ordered = batch.take(pa.array(positions(batch.column(subject_key))))
-    columns = [cells.in_value_order(column) for column in ordered.columns]
+    stretches = _stretches(batch.column(subject_key))
+    columns = [_moved(cells.in_value_order(column), stretches) for column in batch.columns]
     return pa.RecordBatch.from_arrays(columns, schema=batch.schema)
+
+
+def _moved(column: pa.Array, stretches: Stretches) -> pa.Array:
+    """The rows of the column, stretch by stretch."""
+    starts, stops = stretches
+    if 16 * len(starts) > len(column) or column.null_count or pa.types.is_boolean(column.type):
+        return column.take(pa.array(_rows(stretches)))
+    coded = pa.types.is_dictionary(column.type)
+    if coded and len(column.dictionary) == 1:
+        return column
+    values = (column.indices if coded else column).to_numpy(zero_copy_only=False)
+    pieces = [values[start:stop] for start, stop in zip(starts.tolist(), stops.tolist(), strict=True)]
+    ordered = np.concatenate(pieces) if pieces else values
+    if coded:
+        return pa.DictionaryArray.from_arrays(pa.array(ordered), column.dictionary, safe=False)
+    return pa.array(ordered, column.type)
 
 
 def _compact(part: pa.Table, schema: pa.Schema) -> pa.RecordBatch:
@@ -57,19 +77,25 @@ def _compact(part: pa.Table, schema: pa.Schema) -> pa.RecordBatch:
 
 
 def positions(pseudonyms: pa.DictionaryArray) -> npt.NDArray[np.int64]:
-    """Where each row of the sorted column stands in this one: equal pseudonyms in their order, rows of nobody last.
+    """Where each row of the sorted column stands in this one: equal pseudonyms in their order, rows of nobody last."""
+    return _rows(_stretches(pseudonyms))
 
-    Rows of one subject mostly stand together, so stretches are sorted rather than rows.
-    """
-    texts = np.array(pseudonyms.dictionary.to_pylist(), dtype=np.str_)
-    rank = np.empty(len(texts) + 1, dtype=np.int64)
-    rank[np.argsort(texts)], rank[-1] = np.arange(len(texts)), len(texts)
+
+def _stretches(pseudonyms: pa.DictionaryArray) -> Stretches:
+    """Rows of one subject mostly stand together, so stretches are sorted rather than rows."""
+    size = len(pseudonyms.dictionary)
+    rank = np.empty(size + 1, dtype=np.int64)
+    rank[cells.value_order(pseudonyms.dictionary)], rank[-1] = np.arange(size), size
     keys = rank[cells.indices(pseudonyms)]
     starts = np.flatnonzero(np.append(True, keys[1:] != keys[:-1])) if len(keys) else np.zeros(0, dtype=np.int64)
-    if 4 * len(starts) > len(keys):
-        return np.argsort(keys, kind="stable")
-    lengths = np.diff(np.append(starts, len(keys)))
+    stops = np.append(starts[1:], len(keys))[: len(starts)]
     order = np.argsort(keys[starts], kind="stable")
-    before = np.append(0, np.cumsum(lengths[order])[:-1])
-    rows: npt.NDArray[np.int64] = np.repeat(starts[order] - before, lengths[order]) + np.arange(len(keys))
+    return starts[order], stops[order]
+
+
+def _rows(stretches: Stretches) -> npt.NDArray[np.int64]:
+    starts, stops = stretches
+    lengths = stops - starts
+    before = np.append(0, np.cumsum(lengths)[:-1])[: len(starts)]
+    rows: npt.NDArray[np.int64] = np.repeat(starts - before, lengths) + np.arange(int(lengths.sum()))
     return rows

@@ -87,6 +87,8 @@ def _unfit(name: str, path: Path) -> Invalid:
 
 def _coerce(values: pa.Array, kind: pa.DataType) -> pa.Array:
     """An Arrow array as the type its column is read as."""
+    if values.type == kind:
+        return values
     if kind != TEXT:
         plain = values.dictionary_decode() if pa.types.is_dictionary(values.type) else values
         return plain.cast(kind)
