@@ -20,7 +20,7 @@ from typing import Any
 from policies.faults import RuleFault
 from policies.papers import held
 from policies.registry import MEASURES, TESTS, Missing, Truth
-from policies.vocabulary import OFFERED, countries, kind_of
+from policies.vocabulary import OFFERED, WORD, countries, kind_of
 
 Test = Callable[[dict[str, Any]], Truth]
 Lists = Mapping[str, frozenset[str]]
@@ -145,6 +145,12 @@ class Compiler:
             for word in wanted if isinstance(wanted, frozenset) else (wanted,):
                 if word not in kind.choices:
                     raise RuleFault(f"`{path}` is never `{word}`")
+        if (
+            kind is not None
+            and kind.shape == WORD.shape
+            and not all(isinstance(word, str) for word in (wanted if isinstance(wanted, frozenset) else (wanted,)))
+        ):
+            raise RuleFault(f"`{path}` is compared with words only", cure="quote words that YAML reads as numbers")
         compare, unknown = OPERATORS[operator], frozenset({path})
         head, _, offer = path.partition(".")
         if head in OFFERED and offer:

@@ -131,6 +131,11 @@ def _counts(keys: frozenset[str]) -> Kind:
     return Kind(read, "counts by name", keys)
 
 
+def _read_eccn(value: object, place: str) -> str:
+    """An export classification. YAML reads an unquoted 1E001 as the number ten; no classification is a number."""
+    return "1E001" if value == 10 and isinstance(value, float) else str(WORD.read(value, place))
+
+
 def _read_anything(value: object, _place: str) -> Any:
     return value
 
@@ -143,6 +148,12 @@ def _read_instrument(value: object, place: str) -> Mapping[str, Any]:
         dated = {name: _read_day(value[name], f"{place}.{name}") for name in ("expires", "valid_to") if name in value}
         return {**value, **dated}
     raise FactFault("must be the name of an instrument, or a mapping with `type`", place=place)
+
+
+def _read_days(value: object, place: str) -> Mapping[str, date]:
+    if not isinstance(value, Mapping):
+        raise FactFault("must be a mapping of names to dates", place=place)
+    return {str(name): _read_day(day, f"{place}.{name}") for name, day in value.items()}
 
 
 def _read_moment(value: object, place: str) -> Mapping[str, Any]:
@@ -158,6 +169,7 @@ FLAG, COUNT, NUMBER, WORD = _plain(bool), _plain(int, 0), _plain(float, 0), _pla
 DAY, COUNTRY, ANY = Kind(_read_day, "a date"), Kind(_read_country, "a country"), Kind(_read_anything, "any value")
 WORDS, CATEGORY = _list(WORD), _list(_choice(CATEGORIES))
 OPEN = _record(open_ended=True)
+ECCN = Kind(_read_eccn, WORD.shape)
 
 SUBJECT = _record(country=COUNTRY, count=COUNT, citizenship=COUNTRY, region=WORD)
 PARTITION = _record(
@@ -169,7 +181,7 @@ OWNER = _record(
     covered_person=FLAG, sanctioned_by=WORDS,
 )  # fmt: skip
 LICENCE = _record(
-    id=WORD, type=WORD, classification=WORD, consignees=WORDS, destinations=_list(COUNTRY), end_use=WORD,
+    id=WORD, type=WORD, classification=ECCN, consignees=WORDS, destinations=_list(COUNTRY), end_use=WORD,
     cap=_record(limit=COUNT, unit=WORD, used=COUNT), valid_from=DAY, valid_to=DAY, status=WORD, end_users=WORDS,
     authority=WORD, conditions=_list(ANY),
 )  # fmt: skip
@@ -217,7 +229,7 @@ VOCABULARY: Mapping[str, Kind] = {
     "purpose_disease": ANY,
     "duo": _list(DUO),
     "instruments": _list(Kind(_read_instrument, "an instrument")),
-    "instrument_expiries": OPEN,
+    "instrument_expiries": Kind(_read_days, "dates by name"),
     "licences": _list(LICENCE),
     "contract_terms": OPEN,
     "evidence": OPEN,
@@ -229,8 +241,8 @@ VOCABULARY: Mapping[str, Kind] = {
     "nih_supported": FLAG,
     "nih_exception": ANY,
     "source_repository": _record(name=WORD, nih_controlled_access=FLAG),
-    "export_classification": WORD,
-    "related_eccn": WORD,
+    "export_classification": ECCN,
+    "related_eccn": ECCN,
     "ear_subject": FLAG,
     "fundamental_research": FLAG,
     "appi_class": WORD,

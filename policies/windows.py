@@ -107,24 +107,25 @@ def persons_of_origin(view: dict[str, Any], arguments: Mapping[str, Any]) -> Mea
     return least, most, missing
 
 
-@test("origin", "thresholds")
+@test("origin", "thresholds", "beside")
 def combined_data_bulk(view: dict[str, Any], arguments: Mapping[str, Any]) -> Truth:
     """Whether, of several categories sent together, any one passes the lowest threshold of those present.
 
+    `beside` names categories whose threshold is so high that it is never the lowest.
     28 CFR 202.205: data combined of several categories is bulk at the lowest number that applies to any of them.
     """
     thresholds: Mapping[str, int] = arguments["thresholds"]
-    origin = arguments["origin"]
+    origin, beside = arguments["origin"], frozenset(arguments.get("beside", ()))
     present = {
         category
         for part in view["all"]
         if _of_origin(part, origin) is not False
         for category in part.get("categories", ())
-        if category in thresholds
+        if category in thresholds or category in beside
     }
     if len(present) < 2:
         return False
-    lowest = min(thresholds[category] for category in present)
+    lowest = min(thresholds[category] for category in present - beside)
     missing: Missing = frozenset()
     for category in present:
         least, most, unknown = persons_12m(view, {"origin": origin, "category": category})
