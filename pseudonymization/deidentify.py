@@ -6,7 +6,7 @@ Both stream the study; neither holds rows.
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +23,7 @@ from pseudonymization.plan import DATE_ACTS, Act, ColumnPlan, Plan
 from pseudonymization.pseudonyms import ProjectKey
 from pseudonymization.risk import Risk
 from pseudonymization.safeguards import DateRule, Safeguards, TextRule
+from pseudonymization.search import Found
 from pseudonymization.subjects import Subjects
 
 Progress = Callable[[float, float], None]
@@ -132,6 +133,24 @@ def prepare(
         budget_seconds=SEARCH_SECONDS,
         progress=progress,
     )
+    return _chosen(asked, people, table, ladders, safeguards, found)
+
+
+def adopt(prepared: Prepared, asked: Study, found: Found, why: str) -> Prepared:
+    """The same study with another recoding than the cheapest: one that composes, or one that a steward picked."""
+    chosen = _chosen(asked, prepared.subjects, prepared.table, prepared.ladders, prepared.plan.safeguards, found)
+    return replace(chosen, plan=replace(chosen.plan, search={**(chosen.plan.search or {}), "chosen": why}))
+
+
+def _chosen(
+    asked: Study,
+    people: Subjects,
+    table: ClassTable,
+    ladders: Mapping[str, Ladder],
+    safeguards: Safeguards,
+    found: Found,
+) -> Prepared:
+    """The plan of a recoding that was found."""
     details = {
         "nodes_checked": found.nodes_checked,
         "lattice": found.lattice,
@@ -140,9 +159,7 @@ def prepare(
     }
     plan = Plan(
         columns=tuple(
-            _plan(asked_table, column, safeguards, ladders, found.levels)
-            for asked_table in asked.tables
-            for column in asked_table.columns
+            _plan(t, column, safeguards, ladders, found.levels) for t in asked.tables for column in t.columns
         ),
         levels=dict(found.levels),
         safeguards=safeguards,

@@ -5,6 +5,7 @@ from pathlib import Path
 from gateway.domain.release import Step
 from gateway.errors import Invalid, NotPossible
 from gateway.formats import content_digest, digests
+from gateway.release import composing
 from gateway.release.work import Work
 from policies import decide
 from policies.verdict import Verdict
@@ -35,6 +36,7 @@ def prepare(work: Work) -> tuple[Work, Prepared]:
         work.key,
         folder=Path(work.version.path),
     )
+    prepared, view = composing.composed(work, prepared)
     utility = utility_of(prepared.table, prepared.ladders, prepared.plan.levels, prepared.blanked_rows)
     values = {
         "plan": prepared.plan.to_dict(),
@@ -43,6 +45,7 @@ def prepare(work: Work) -> tuple[Work, Prepared]:
         "before": prepared.before.to_dict(),
         "predicted": prepared.predicted.to_dict(),
         "utility": utility.to_dict(),
+        "view": composing.stored(work, view),
     }
     facts = {"rules": sorted({ref.rule for ref in verdict.policy.provenance.values()}), "bundle": work.decision.bundle}
     return work.store(Step.PREPARED, facts, **values), prepared

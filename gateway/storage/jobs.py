@@ -36,7 +36,7 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Enqueue:
-    """Put a job into the queue; one that is there and not running waits again."""
+    """Put a job into the queue; one that is there and not running waits again, its attempts counted anew."""
 
     id: str
 
@@ -83,7 +83,7 @@ def _enqueue(connection: Connection, key: str, now: datetime) -> None:
     again = connection.execute(
         update(jobs)
         .where(jobs.c.id == key, jobs.c.state != JobState.RUNNING)
-        .values(state=JobState.WAITING, owner="", lease_until=None)
+        .values(state=JobState.WAITING, owner="", lease_until=None, attempts=0)
     )
     if again.rowcount == 0:
         connection.execute(

@@ -122,6 +122,9 @@ def _(thing: Decision, connection: Connection) -> None:
 
 @write.register
 def _(thing: Release, connection: Connection) -> None:
+    """Insert or update; one that begins anew leaves behind what stood sealed."""
+    if thing.step is Step.QUEUED:
+        connection.execute(delete(t.release_tables).where(t.release_tables.c.release == thing.id))
     values = {
         "request": thing.request,
         "dataset": thing.dataset,
@@ -173,11 +176,9 @@ def read_request(row: Row[Any]) -> Request:
     )
 
 
-def read_release(row: Row[Any]) -> Release:
-    """A release from its row."""
-    content = row._asdict()
-    content["step"] = Step(content["step"])
-    return Release(**content)
+def read_release(content: Mapping[str, Any]) -> Release:
+    """A release from the columns of its row."""
+    return Release(**{**content, "step": Step(content["step"])})
 
 
 def read_token(row: Row[Any]) -> Token:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -12,7 +11,7 @@ from gateway.domain.account import Account, Decision, Token
 from gateway.domain.actor import EVERY_STUDY, Actor
 from gateway.domain.dataset import Dataset, DatasetVersion
 from gateway.domain.event import Event
-from gateway.domain.release import Release, ReleaseTable
+from gateway.domain.release import Release, ReleaseTable, Step
 from gateway.domain.request import Request, Status
 from gateway.errors import NotFound
 from gateway.storage import jobs, rows
@@ -138,24 +137,20 @@ class Store:
             row = connection.execute(query).one_or_none()
         if row is None:
             raise NotFound("no such release", place="release", cure="list requests with `gateway requests list`")
-        return rows.read_release(row)
+        return rows.read_release(row._asdict())
 
-    def releases_of(self, dataset: str, project: str) -> list[Release]:
-        """Delivered releases of one dataset to one project, oldest first (for the composition guard)."""
+    def releases_of(self, dataset: str, project: str, mode: str) -> list[Release]:
+        """Delivered releases of one dataset to one project in one mode, oldest first (for the composition guard)."""
         query = (
             select(t.releases, t.requests.c.terms)
             .join(t.requests, t.requests.c.id == t.releases.c.request)
-            .where(t.releases.c.dataset == dataset, t.releases.c.step == "delivered")
-            .order_by(t.releases.c.created)
+            .where(t.releases.c.dataset == dataset, t.releases.c.step == Step.DELIVERED.value)
+            .order_by(t.releases.c.created, t.releases.c.id)
         )
         with self.reading() as connection:
             found = connection.execute(query).all()
-        names = t.releases.c.keys()
-        return [
-            replace(Release(**{name: getattr(row, name) for name in names}))
-            for row in found
-            if row.terms["project"] == project
-        ]
+        wanted = [row._asdict() for row in found if (row.terms["project"], row.terms["mode"]) == (project, mode)]
+        return [rows.read_release({name: row[name] for name in t.releases.c.keys()}) for row in wanted]  # noqa: SIM118
 
     def release_tables(self, release: str) -> dict[str, ReleaseTable]:
         """The tables that stand sealed already."""
