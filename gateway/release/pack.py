@@ -17,11 +17,20 @@ from gateway.storage.jobs import Finish, Hold, JobState
 
 
 def pack(work: Work) -> Work:
-    """Write what lies beside the sealed tables. Done twice, it writes the same bytes: the time is stored first."""
-    gateway, folder = work.gateway, shelf.staging(work.gateway.settings.releases_folder, work.release.id)
+    """Write what lies beside the sealed tables. Done twice, it writes the same bytes: the time is stored first.
+
+    Raises:
+        Broken: a sealed table is not where it was left.
+    """
+    gateway, folder = work.gateway, shelf.staging(work.gateway.settings.releases_folder, work.claim)
     created = datetime.fromisoformat(work.release.values["treated_at"])
     expires = created + timedelta(days=_days(work))
     tables = gateway.store.release_tables(work.release.id)
+    sealed = [
+        ReleaseFile(t.value["file"], t.value["sealed"]["size"], t.value["sealed"]["sha256"]) for t in tables.values()
+    ]
+    if not all(shelf.whole(folder, file) for file in sealed):
+        raise Broken("a sealed table is gone from the staging folder")
     beside = [
         shelf.write(folder, shelf.REPORT, report.render(work, tables, created, expires)),
         shelf.write(folder, shelf.LOG_KEY, f"{gateway.signer.verifier}\n".encode()),
@@ -30,10 +39,7 @@ def pack(work: Work) -> Work:
     content = manifest.build(work, tables, beside, created, expires)
     public = signing.public_text(gateway.keys.manifest.public_key())
     files = [
-        *(
-            ReleaseFile(t.value["file"], t.value["sealed"]["size"], t.value["sealed"]["sha256"])
-            for t in tables.values()
-        ),
+        *sealed,
         *beside,
         shelf.write(folder, shelf.MANIFEST, content),
         shelf.write(folder, shelf.SIGNATURE, signing.sign(content, gateway.keys.manifest).encode()),
@@ -90,8 +96,8 @@ def deliver(work: Work) -> Work:
     if not shelf.extract(folder, work.release.id).exists():
         gateway.publish()
         proof = audit.receipt(gateway.store.engine, gateway.settings.log_folder, _completion(work))
-        receipt = shelf.write(shelf.staging(folder, work.release.id), shelf.PROOF, proof.encode())
-        shelf.deliver(folder, work.release.id)
+        receipt = shelf.write(shelf.staging(folder, work.claim), shelf.PROOF, proof.encode())
+        shelf.deliver(folder, work.claim)
     else:
         path = shelf.extract(folder, work.release.id) / shelf.PROOF
         receipt = shelf.describe(path)
@@ -101,6 +107,7 @@ def deliver(work: Work) -> Work:
     request = replace(work.request, status=move(work.request.status, Move.COMPLETE), updated=now)
     event = Event(EventKind.RELEASE_STEP, SYSTEM.id, about=work.about, facts={"step": Step.DELIVERED.value})
     gateway.store.save(release, request, event=event, now=now, job=Finish(work.claim, JobState.DONE))
+    shelf.discard(folder, work.claim)
     gateway.publish()
     work.progress(Step.DELIVERED.value, 1.0)
     return replace(work, release=release, request=request)

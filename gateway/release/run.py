@@ -42,10 +42,7 @@ def run(gateway: Gateway, claim: Claim, *, progress: Progress, translate: Transl
         with _lease_kept(gateway, claim):
             _go_on(_begun(work))
     except Exception as error:  # noqa: BLE001 - every fault stops the release and is told in our words
-        told = translate(error)
-        if isinstance(told, NotPossible) and told.rule == "job-lease":
-            raise told from None
-        stop(gateway, claim, told)
+        stop(gateway, claim, translate(error))
 
 
 def _open(gateway: Gateway, claim: Claim, progress: Progress) -> Work:
@@ -63,12 +60,15 @@ def _open(gateway: Gateway, claim: Claim, progress: Progress) -> Work:
 
 
 def _begun(work: Work) -> Work:
-    """Move the request to `releasing` on the first claim."""
+    """Move the request to `releasing` on the first claim, and take over what earlier claims staged."""
+    gateway, claim = work.gateway, work.claim
+    gateway.store.renew(claim, now=gateway.now(), lease_seconds=gateway.settings.lease_seconds)
+    shelf.take_over(gateway.settings.releases_folder, claim)
     if work.request.status is Status.RELEASING:
         return work
-    request = replace(work.request, status=move(work.request.status, Move.START), updated=work.gateway.now())
+    request = replace(work.request, status=move(work.request.status, Move.START), updated=gateway.now())
     event = Event(EventKind.RELEASE_STARTED, SYSTEM.id, about=work.about, facts={"version": work.version.id})
-    work.gateway.store.save(request, event=event, now=work.gateway.now(), job=Hold(work.claim))
+    gateway.store.save(request, event=event, now=gateway.now(), job=Hold(claim))
     return replace(work, request=replace(request, revision=request.revision + 1))
 
 
@@ -76,7 +76,7 @@ def _go_on(work: Work) -> None:
     """The steps in order, from the first that is not stored."""
     prepared: Prepared | None = None
     if work.release.step is Step.QUEUED:
-        shelf.discard(work.gateway.settings.releases_folder, work.release.id)
+        shelf.empty(work.gateway.settings.releases_folder, work.claim)
         work, prepared = prepare.prepare(work)
     if work.release.step is Step.PREPARED:
         work = treat.treat_tables(work, prepared or prepare.again(work))
@@ -91,7 +91,11 @@ def _go_on(work: Work) -> None:
 
 
 def stop(gateway: Gateway, claim: Claim, error: GatewayError) -> None:
-    """Store why a release stopped; its request goes back to approved, so that a steward can mend and start it."""
+    """Store why a release stopped; its request goes back to approved, so that a steward can mend and start it.
+
+    Raises:
+        NotPossible: another worker has taken over; whatever went wrong here is of no account.
+    """
     release = gateway.store.release(claim.id)
     request = gateway.store.request(release.request, seen_by=_EVERYTHING)
     fault = error.reason + (f"; {error.cure}" if error.cure else "")
@@ -109,7 +113,7 @@ def stop(gateway: Gateway, claim: Claim, error: GatewayError) -> None:
         gateway.store.save(*things, back, event=event, now=gateway.now(), job=Finish(claim, JobState.STOPPED))
     else:
         gateway.store.save(*things, event=event, now=gateway.now(), job=Finish(claim, JobState.STOPPED))
-    shelf.discard(gateway.settings.releases_folder, release.id)
+    shelf.discard(gateway.settings.releases_folder, claim)
     logs.logger("release").warning("release stopped", release=release.id, fault=type(error).__name__)
 
 

@@ -1,4 +1,8 @@
-"""The folders of a release: `staging`, where sealed files gather, and `extract`, which appears whole or not at all."""
+"""The folders of a release: `staging`, where sealed files gather, and `extract`, which appears whole or not at all.
+
+Each holder of the job stages in a folder of its own, named by its fence number. Whoever takes over renames the last
+one's folder first: what a worker that was paused past its lease still writes goes astray, never into the extract.
+"""
 
 import hashlib
 import os
@@ -8,21 +12,47 @@ from pathlib import Path
 
 from gateway.domain.release import Release, ReleaseFile
 from gateway.errors import NotFound
+from gateway.storage.jobs import Claim
 
 MANIFEST, SIGNATURE, PUBLIC_KEY, REPORT = "manifest.json", "manifest.sig", "manifest.pub", "report.html"
 PROOF, LOG_KEY, CHECKER = "receipt.tlog-proof", "log.vkey", "verify_log_proof.py"
 
 
-def staging(folder: Path, release: str) -> Path:
-    """Where files gather; only the worker looks here."""
-    place = folder / release / "staging"
-    place.mkdir(parents=True, exist_ok=True, mode=0o700)
-    return place
+_STAGING = "staging-"
+
+
+def staging(folder: Path, claim: Claim) -> Path:
+    """Where the holder of the claim gathers files; nobody else looks here."""
+    return folder / claim.id / f"{_STAGING}{claim.fence}"
+
+
+def take_over(folder: Path, claim: Claim) -> None:
+    """Make the staging folder of a new holder, with the finished files that the last one left."""
+    place = staging(folder, claim)
+    place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    earlier = _staged(folder, claim.id, before=claim.fence)
+    if earlier:
+        earlier[-1].rename(place)
+        for left in place.glob("*.part"):
+            left.unlink()
+    place.mkdir(exist_ok=True, mode=0o700)
+
+
+def _staged(folder: Path, release: str, *, before: int) -> list[Path]:
+    """The staging folders of holders before this fence number, the latest last."""
+    found = {int(path.name.removeprefix(_STAGING)): path for path in (folder / release).glob(f"{_STAGING}*")}
+    return [found[fence] for fence in sorted(found) if fence < before]
 
 
 def extract(folder: Path, release: str) -> Path:
     """Where the delivered files stand."""
     return folder / release / "extract"
+
+
+def whole(folder: Path, file: ReleaseFile) -> bool:
+    """Whether a staged file is there with its size."""
+    path = folder / file.name
+    return path.is_file() and path.stat().st_size == file.size
 
 
 def write(folder: Path, name: str, content: bytes) -> ReleaseFile:
@@ -42,13 +72,11 @@ def describe(path: Path) -> ReleaseFile:
     return ReleaseFile(path.name, len(content), hashlib.sha256(content).hexdigest())
 
 
-def deliver(folder: Path, release: str) -> Path:
+def deliver(folder: Path, claim: Claim) -> Path:
     """Turn staging into the extract in one rename; done already is done."""
-    source, target = folder / release / "staging", extract(folder, release)
+    target = extract(folder, claim.id)
     if not target.exists():
-        for left in source.glob("*.part"):
-            left.unlink()
-        source.rename(target)
+        staging(folder, claim).rename(target)
         parent = os.open(target.parent, os.O_RDONLY)
         try:
             os.fsync(parent)
@@ -57,9 +85,16 @@ def deliver(folder: Path, release: str) -> Path:
     return target
 
 
-def discard(folder: Path, release: str) -> None:
-    """Remove everything staged for a release that starts anew."""
-    shutil.rmtree(folder / release / "staging", ignore_errors=True)
+def empty(folder: Path, claim: Claim) -> None:
+    """Remove what was staged for a release whose plan does not stand: it begins anew."""
+    shutil.rmtree(staging(folder, claim))
+    staging(folder, claim).mkdir(mode=0o700)
+
+
+def discard(folder: Path, claim: Claim) -> None:
+    """Remove what the holder of the claim and those before it staged; never what a later holder did."""
+    for place in _staged(folder, claim.id, before=claim.fence + 1):
+        shutil.rmtree(place, ignore_errors=True)
 
 
 def listing(release: Release) -> Sequence[ReleaseFile]:

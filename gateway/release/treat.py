@@ -72,7 +72,7 @@ def _bench(work: Work, prepared: Prepared) -> Bench:
         looked_up,
         Scanner(looked_up.study, prepared.subjects, prepared.plan),
         folder,
-        shelf.staging(work.gateway.settings.releases_folder, work.release.id),
+        shelf.staging(work.gateway.settings.releases_folder, work.claim),
         max(1, rows),
     )
 
