@@ -1,6 +1,7 @@
 """Sealing: a stream of plaintext in, an age file out. Plaintext never rests on disk."""
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import io
@@ -101,10 +102,18 @@ class Sealer:
         if kind is not None or self._failure is not None:
             self._part.unlink(missing_ok=True)
             if self._failure is not None:
-                raise Broken(f"sealing failed: {type(self._failure).__name__}") from self._failure
+                raise Broken(_told(self._failure)) from self._failure
             return
         self._part.rename(self.path)
         self._result = Sealed(self._plain.sha.hexdigest(), self._plain.size, *self._sealed)
+
+
+def _told(failure: BaseException) -> str:
+    """What stopped the sealing, in words that say nothing of the data."""
+    if isinstance(failure, OSError) and failure.errno is not None:
+        name = errno.errorcode.get(failure.errno, "unknown")
+        return f"the disk did not take a sealed table ({name}); make room there, then start the release again"
+    return f"sealing failed: {type(failure).__name__}"
 
 
 def _widen(handle: int) -> None:
