@@ -19,11 +19,12 @@ ADVICE = {
 class Settings(BaseSettings):
     """All settings, each with a default that works for one person on one machine.
 
-    home: folder of the embedded database, keys, log and releases. database_url: SQLAlchemy URL; empty means
-    SQLite under `home`. keys: folder of the key files; empty means `home`/keys. tls_in_front: the operator
-    declares that a proxy ends TLS before this process. origin: the log's name, the first line of every
-    checkpoint. witnesses: who is asked to cosign it, `URL VKEY` pairs separated by `;`. witness_for: keys of partners' logs
-    that this gateway cosigns, separated by blanks. extract_days: how long an extract stays downloadable unless a rule says shorter.
+    home: folder of the embedded database, keys, log and releases. database_url: SQLAlchemy URL; empty means SQLite
+    under `home`. keys: folder of the key files; empty means `home`/keys. tls_in_front: the operator declares that a
+    proxy ends TLS before this process. origin: the log's name, the first line of every checkpoint. witnesses: who is
+    asked to cosign it, `URL VKEY` pairs separated by `;`. witness_for: keys of partners' logs that this gateway
+    cosigns, separated by blanks. extract_days: how long an extract stays downloadable unless a rule says shorter.
+    lease_seconds: a worker silent for so long loses its job. batch_rows: rows held in memory at once.
     """
 
     model_config = SettingsConfigDict(env_prefix="GATEWAY_", extra="ignore")

@@ -1,10 +1,10 @@
 """Why the engine stopped: the faults a caller must tell apart. None carries a cell value or a small count.
 
-    DataFault
-    ├── Unreadable     a cell that no rule can read (a date that does not parse)
-    ├── Unresolved     a column without a role, or a study without what its treatment needs
-    ├── Unreachable    thresholds that no recoding meets; says the nearest that can be met
-    └── Leak           the finished result still holds what should be gone
+DataFault
+├── Unreadable     a cell that no rule can read (a date that does not parse)
+├── Unresolved     a column without a role, or a study without what its treatment needs
+├── Unreachable    thresholds that no recoding meets; says the nearest that can be met
+└── Leak           the finished result still holds what should be gone
 """
 
 from dataclasses import dataclass
