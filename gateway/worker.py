@@ -4,6 +4,7 @@ import os
 import secrets
 import socket
 import threading
+import time
 
 from gateway import logs
 from gateway.actions import releases
@@ -31,7 +32,14 @@ def work_once(gateway: Gateway, *, name: str, progress: Progress = quiet) -> str
     claim = gateway.store.claim(owner=name, now=gateway.now(), lease_seconds=gateway.settings.lease_seconds)
     if claim is None:
         return None
+    wall, cpu = time.perf_counter(), time.process_time()
     run(gateway, claim, progress=progress, translate=translate)
+    logs.logger("worker").info(
+        "release ended",
+        release=claim.id,
+        wall_seconds=round(time.perf_counter() - wall, 3),
+        cpu_seconds=round(time.process_time() - cpu, 3),
+    )
     return claim.id
 
 
