@@ -38,7 +38,8 @@ class _Found:
     ends: list[date] = field(default_factory=list)
 
     def object(self, decision: Decision, ref: RuleRef, cure: str, missing: Iterable[str] = ()) -> None:
-        reason = Reason(ref, cure, tuple(sorted(missing)), (self.label,))
+        asked = {fact_views.ASKED_AS.get(name, name) for name in missing}
+        reason = Reason(ref, cure, tuple(sorted(asked)), (self.label,))
         self.reasons.setdefault(decision, []).append(reason)
 
     @property

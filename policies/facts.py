@@ -18,6 +18,20 @@ NOT_HUMAN = frozenset({"technical_data"})
 
 View = Mapping[str, Any]
 
+# What is worked out, by the name of the fact someone would have to state.
+ASKED_AS: Mapping[str, str] = {
+    "subject.country": "subjects.country",
+    "subject.citizenship": "subjects.citizenship",
+    "subject.region": "subjects.region",
+    "subject.count": "subjects.count",
+    "partition.assay": "partitions.assay",
+    "mode": "transfer.mode",
+    "places": "transfer.destination",
+    "third_places": "transfer.destination",
+    "human": "categories",
+    "personal": "identifiability",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Facts:
@@ -43,7 +57,7 @@ def read(document: object) -> Facts:
     Raises:
         FactFault: a field or value is not in the vocabulary, or two statements contradict each other.
     """
-    settled = vocabulary.read(document)
+    settled = _by_nature(vocabulary.read(document))
     if "partitions" in settled and "subjects" in settled:
         raise FactFault("give `subjects` or `partitions`, not both", place="partitions")
     shared = _flat(settled)
@@ -60,6 +74,18 @@ def read(document: object) -> Facts:
         labels=_labels(parts),
         pooled=pooled,
     )
+
+
+def _by_nature(settled: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What follows from the form of the data: a table of counts is an aggregate, technical data is about nobody."""
+    stated = dict(settled)
+    if "counts" in stated or "table" in stated:
+        stated.setdefault("identifiability", "aggregate")
+        if "partitions" not in stated:
+            stated.setdefault("categories", ("health",))
+    elif stated.get("categories") and set(stated["categories"]) <= NOT_HUMAN:
+        stated.setdefault("identifiability", "not_applicable")
+    return stated
 
 
 def _flat(settled: Mapping[str, Any]) -> dict[str, Any]:
@@ -100,10 +126,13 @@ def _subject_parts(settled: Mapping[str, Any]) -> list[dict[str, Any]]:
     groups = settled.get("subjects", ({},))
     counts = settled.get("category_counts", {})
     everyone = sum(group.get("count", 0) for group in groups)
+    # What is counted is there, whether or not `categories` lists it too.
+    counted = tuple(name for name in sorted(counts) if counts[name] and name not in settled.get("categories", ()))
+    categories = (*settled.get("categories", ()), *counted)
     parts = []
     for group in groups:
         part = {f"subject.{name}": value for name, value in group.items()}
-        for category in settled.get("categories", ()) or (None,):
+        for category in categories or (None,):
             with_count = dict(part)
             if category is not None:
                 with_count["categories"] = (category,)
@@ -134,6 +163,8 @@ def _derived(view: View) -> dict[str, Any]:
         found["human"] = not set(view["categories"]) <= NOT_HUMAN
     if "identifiability" in view:
         found["personal"] = view["identifiability"] not in NOT_PERSONAL
+    if found.get("human") is False:
+        found["personal"] = False
     return found
 
 

@@ -88,35 +88,79 @@ def protect_table(cells: Sequence[Sequence[int]], rule: CellRule) -> list[list[i
     hidden = (full >= 1) & (full <= rule.suppress_to)
     small = hidden.copy()
     while (place := _fixed(full, hidden, small, rule)) is not None:
-        row, column = place
-        line = [(int(full[row, at]), row, at) for at in range(full.shape[1]) if not hidden[row, at] and full[row, at]]
-        line += [(int(full[at, column]), at, column) for at in range(full.shape[0])
-                 if not hidden[at, column] and full[at, column]]  # fmt: skip
-        if not line:
+        open_cells = [(int(full[at]), at) for at in map(tuple, np.argwhere(~hidden & (full > 0)).tolist())]
+        if not open_cells:
             break
-        _, at_row, at_column = min(line)
-        hidden[at_row, at_column] = True
+        near = [(count, at) for count, at in open_cells if at[0] == place[0] or at[1] == place[1]]
+        hidden[min(near or open_cells)[1]] = True
     return [
         [HIDDEN if hidden[row, at] else rule.shown(int(full[row, at])) for at in range(full.shape[1])]
         for row in range(full.shape[0])
     ]
 
 
-def _fixed(full: Any, hidden: Any, small: Any, rule: CellRule) -> tuple[int, int] | None:
-    """A small cell that the sums fix: alone in a line, squeezed in it, or solved for by several lines together."""
+Place = tuple[int, int]
+
+
+def _lines(full: Any) -> list[list[Place]]:
+    """Every row and column of a table with totals; the last place of each is the sum of the others."""
     rows, columns = full.shape
-    lines = [[(row, at) for at in range(columns)] for row in range(rows)]
-    lines += [[(row, at) for row in range(rows)] for at in range(columns)]
+    across = [[(row, at) for at in range(columns)] for row in range(rows)]
+    return across + [[(row, at) for row in range(rows)] for at in range(columns)]
+
+
+def _fixed(full: Any, hidden: Any, small: Any, rule: CellRule) -> Place | None:
+    """A small cell that the sums fix: squeezed in its line, bounded by several, or solved for by several together."""
+    lines = _lines(full)
     for line in lines:
         *parts, total = line
-        if hidden[total] or not any(hidden[part] for part in parts):
-            continue
         gone = {index for index, part in enumerate(parts) if hidden[part]}
-        if _derivable([int(full[part]) for part in parts], int(full[total]), gone, rule):
-            return next(parts[index] for index in sorted(gone) if small[parts[index]])
-    if rule.round_to > 1:
-        return None
-    unknown: list[tuple[int, int]] = [(int(row), int(column)) for row, column in np.argwhere(hidden)]
+        if gone and not hidden[total] and _derivable([int(full[part]) for part in parts], int(full[total]), gone, rule):
+            fixed = [parts[index] for index in sorted(gone) if small[parts[index]]]
+            if fixed:
+                return fixed[0]
+    bounded = _bounded(full, hidden, lines, rule)
+    for row, column in np.argwhere(hidden & small):
+        least, most = bounded[int(row), int(column)]
+        if least >= most:
+            return int(row), int(column)
+    return _solved(hidden, small, lines) if rule.round_to == 1 else None
+
+
+def _bounded(full: Any, hidden: Any, lines: list[list[Place]], rule: CellRule) -> dict[Place, tuple[int, int]]:
+    """What each cell can be at least and at most, from what shows and from every line, until nothing narrows.
+
+    A hidden cell is at least one; a shown one lies within half a rounding step of what shows.
+    """
+    slack, top = rule.round_to // 2, int(full.max()) + rule.round_to * full.size
+    bounds: dict[Place, tuple[int, int]] = {}
+    for place in (place for line in lines for place in line):
+        shown = rule.shown(int(full[place]))
+        value = shown if isinstance(shown, int) else int(full[place])
+        bounds[place] = (1, top) if hidden[place] else (max(0, value - slack), value + slack)
+    narrowed = True
+    while narrowed:
+        narrowed = False
+        for *parts, total in lines:
+            least = sum(bounds[part][0] for part in parts)
+            most = sum(bounds[part][1] for part in parts)
+            for place in (*parts, total):
+                low, high = bounds[place]
+                if place == total:
+                    new = (max(low, least), min(high, most))
+                else:
+                    rest_low, rest_high = least - low, most - high
+                    new = (max(low, bounds[total][0] - rest_high), min(high, bounds[total][1] - rest_low))
+                if new != (low, high):
+                    bounds[place], narrowed = new, True
+                    least = sum(bounds[part][0] for part in parts)
+                    most = sum(bounds[part][1] for part in parts)
+    return bounds
+
+
+def _solved(hidden: Any, small: Any, lines: list[list[Place]]) -> Place | None:
+    """A small hidden cell that the equations of all lines together leave one value."""
+    unknown: list[Place] = [(int(row), int(column)) for row, column in np.argwhere(hidden)]
     at = {place: index for index, place in enumerate(unknown)}
     sums = np.zeros((len(lines), len(unknown)))
     for number, line in enumerate(lines):
