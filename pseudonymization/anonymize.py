@@ -29,7 +29,7 @@ from pseudonymization.measure import Collector
 from pseudonymization.models import DistinctL, EntropyL, Model, RecursiveL, TCloseness, entropy
 from pseudonymization.risk import risk_of
 from pseudonymization.safeguards import Safeguards
-from pseudonymization.search import optimal
+from pseudonymization.search import Found, optimal
 from pseudonymization.utility import utility_of
 
 BLANK = "*"
@@ -171,25 +171,17 @@ def anonymize(
             table, ladders, safeguards, weights=weights, fixed=fixed, models=models, sensitive=codes,
             budget_seconds=budget_seconds, progress=progress,
         )  # fmt: skip
-        texts = _global_texts(table, ladders, found.levels, found.blanked)
-        report: dict[str, Any] = {
-            "levels": dict(found.levels),
-            "proven_optimal": found.proven_optimal,
-            "nodes_checked": found.nodes_checked,
-            "lattice": found.lattice,
-            "loss": found.loss,
-            "loss_bound": found.bound,
-            "utility": utility_of(table, ladders, found.levels, found.blanked).to_dict(),
-        }
+        searched = time.perf_counter()
+        texts, report = _globally(table, ladders, found)
     elif mode == "local":
         if demanded != Demands():
             raise Unresolved("local recoding knows no demands on sensitive attributes", cure="use the global mode")
         local = recode_locally(table, ladders, safeguards, cells=cells, weights=weights)
+        searched = time.perf_counter()
         texts = {name: local.column(name) for name in table.names}
         report = {"proven_optimal": False, "loss": local.loss, "utility": {"granularity": 1 - local.loss}}
     else:
         raise Unresolved("there is no such mode", cure="use global or local")
-    searched = time.perf_counter()
     result = _rewritten(content, table, texts, subject)
     report |= {
         "mode": mode,
@@ -201,6 +193,22 @@ def anonymize(
     }
     report["share_blanked"] = report["risk"]["blanked"] = report["utility"].get("blanked", 0.0)
     return result, report
+
+
+def _globally(
+    table: ClassTable, ladders: Mapping[str, Ladder], found: Found
+) -> tuple[dict[str, list[str]], dict[str, Any]]:
+    """(released text of each subject per quasi-identifier, what the report says) of a full-domain recoding."""
+    report: dict[str, Any] = {
+        "levels": dict(found.levels),
+        "proven_optimal": found.proven_optimal,
+        "nodes_checked": found.nodes_checked,
+        "lattice": found.lattice,
+        "loss": found.loss,
+        "loss_bound": found.bound,
+        "utility": utility_of(table, ladders, found.levels, found.blanked).to_dict(),
+    }
+    return _global_texts(table, ladders, found.levels, found.blanked), report
 
 
 def risk_report(
