@@ -1,5 +1,6 @@
 """One running gateway, put together: settings, store, keys, rules, access rules, log, clock."""
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -45,6 +46,12 @@ class Gateway:
         return audit.sequence(self.store.engine, self.signer, self.settings.log_folder, self.now())
 
 
+@functools.cache
+def _rules() -> Rules:
+    """The rules that come with this software, read once in a process: they are values, and cost a second to check."""
+    return loader.load()
+
+
 def open_gateway(given: Settings, *, now: Clock = utc_now) -> Gateway:
     """Open the gateway of these settings. In development, missing keys and tables are made on the way.
 
@@ -59,7 +66,7 @@ def open_gateway(given: Settings, *, now: Clock = utc_now) -> Gateway:
     engine = open_database(given.database)
     upgrade(engine)
     try:
-        rules, access = loader.load(), enforcer.load()
+        rules, access = _rules(), enforcer.load()
     except RuleFault as fault:
         raise Invalid(str(fault), place="policies", cure="mend the rule file; nothing was loaded") from None
     return Gateway(
