@@ -83,7 +83,7 @@ def action(
                 return function(gateway, actor, *args, **kwargs)
             except Exception as error:  # noqa: BLE001 - all of it is logged and told in our words
                 told = translate(error)
-                _record(gateway, actor, f"{obj}.{act}", told)
+                note(gateway, actor, f"{obj}.{act}", told)
                 raise told from None
 
         return run
@@ -91,8 +91,11 @@ def action(
     return wrap
 
 
-def _record(gateway: Gateway, actor: Actor, name: str, error: GatewayError) -> None:
-    """Log a refusal or failure: the action, the rule or the kind of fault, never the text that was typed."""
+def note(gateway: Gateway, actor: Actor, name: str, error: GatewayError) -> None:
+    """Log a refusal or failure: the action, the rule or the kind of fault, never the text that was typed.
+
+    Doors call it for input that no action ever saw: a document that cannot be read.
+    """
     kind, outcome = EventKind.FAILURE, Outcome.FAILED
     facts: dict[str, str | int | float | bool | list[str] | None] = {"action": name}
     if isinstance(error, NotAllowed):

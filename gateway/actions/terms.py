@@ -1,5 +1,7 @@
 """Reading a request: the document a person writes (YAML or JSON), checked field by field, into `Terms`."""
 
+from collections.abc import Mapping
+from itertools import takewhile
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -12,6 +14,7 @@ from gateway.errors import Invalid
 
 Text = Annotated[str, Field(min_length=1, max_length=2000)]
 Word = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._/-]*$")]
+Names = Annotated[list[Word], Field(min_length=1)]
 Country = Annotated[str, Field(pattern=r"^[A-Z]{2}$")]
 
 
@@ -66,7 +69,7 @@ class RequestDocument(BaseModel):
         },
     )
     dataset: Word
-    tables: Literal["all"] | list[Word] | dict[Word, Literal["all"] | list[Word]]
+    tables: Literal["all"] | Names | Annotated[dict[Word, Literal["all"] | Names], Field(min_length=1)]
     mode: Literal["controlled", "public"]
     project: Word
     purpose: Text
@@ -79,6 +82,14 @@ class RequestDocument(BaseModel):
     facts: dict[str, Any] = {}
 
 
+def misfit(found: Mapping[str, Any]) -> tuple[str, str]:
+    """Where and what, of one error as pydantic tells it: never the value, nor the names of its own alternatives."""
+    loc = [str(part) for part in found["loc"]]
+    fields = list(takewhile(lambda part: "[" not in part, loc))
+    reason = str(found["msg"]) if fields == loc else "it has none of the forms it may have, or is empty"
+    return ".".join(fields), reason.lower()
+
+
 def read_terms(content: object) -> Terms:
     """The terms of a document.
 
@@ -88,11 +99,10 @@ def read_terms(content: object) -> Terms:
     try:
         document = RequestDocument.model_validate(content)
     except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False)[0]
-        place = ".".join(str(part) for part in first["loc"]) or "request"
+        place, reason = misfit(error.errors(include_input=False, include_url=False)[0])
         raise Invalid(
-            f"field `{place}`: {first['msg'].lower()}",
-            place=place,
+            f"field `{place or 'request'}`: {reason}",
+            place=place or "request",
             cure=f"{len(error.errors())} field(s) to mend; see the request file in README.md",
         ) from None
     return Terms(

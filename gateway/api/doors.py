@@ -18,11 +18,14 @@ def the_gateway(request: Request) -> Gateway:
 
 
 def the_actor(
+    request: Request,
     gateway: Annotated[Gateway, Depends(the_gateway)],
     token: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
 ) -> Actor:
     """Who calls. A missing or bad token is refused (401) and logged."""
-    return accounts.sign_in(gateway, token.credentials if token else "")
+    actor = accounts.sign_in(gateway, token.credentials if token else "")
+    request.state.actor = actor
+    return actor
 
 
 Here = Annotated[Gateway, Depends(the_gateway)]

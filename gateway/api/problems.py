@@ -9,6 +9,9 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from gateway import logs
+from gateway.actions import guard
+from gateway.actions.terms import misfit
+from gateway.domain.actor import ANONYMOUS
 from gateway.errors import STATUS, Broken, GatewayError, Invalid, NotAllowed, Refused
 
 MEDIA = "application/problem+json"
@@ -55,10 +58,12 @@ def install(app: FastAPI) -> None:
         return answer(error)
 
     @app.exception_handler(RequestValidationError)
-    def _unreadable(_request: Request, error: RequestValidationError) -> JSONResponse:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        return answer(Invalid(str(first["msg"]).lower(), place=place, cure="see /docs for what this call takes"))
+    def _unreadable(request: Request, error: RequestValidationError) -> JSONResponse:
+        place, reason = misfit(error.errors()[0])
+        told = Invalid(reason, place=place, cure="see /docs for what this call takes")
+        actor = getattr(request.state, "actor", ANONYMOUS)
+        guard.note(request.app.state.gateway, actor, f"{request.method} {request.scope['route'].path}", told)
+        return answer(told)
 
     @app.exception_handler(HTTPException)
     def _plain(_request: Request, error: HTTPException) -> JSONResponse:

@@ -12,7 +12,7 @@ from gateway import worker
 from gateway.actions import accounts, releases, requests
 from gateway.actions.terms import read_document, read_terms
 from gateway.cli.requests import say_verdict
-from gateway.cli.session import LOCAL_ACCOUNT, AsJson, AsUser, Session, begin, err, out, say_json, say_pairs
+from gateway.cli.session import LOCAL_ACCOUNT, AsJson, AsUser, Session, begin, err, noting, out, say_json, say_pairs
 from gateway.client import package
 from gateway.domain.actor import Actor
 from gateway.domain.release import Release, Step
@@ -47,8 +47,10 @@ def release(
     if to.exists() and (not to.is_dir() or any(to.iterdir())):
         raise Invalid("the output folder is not empty", place=str(to), cure="name a new folder")
     session = begin(user)
-    content = read_document(document)
-    requester = _requester(session, read_terms(content).recipient["org"])
+    with noting(session, "request.draft"):
+        content = read_document(document)
+        organisation = str(read_terms(content).recipient["org"])
+    requester = _requester(session, organisation)
     request = requests.draft(session.gateway, requester, content)
     request, decision = requests.submit(session.gateway, requester, request.id)
     if not json:

@@ -8,7 +8,7 @@ import typer
 from gateway.actions import requests
 from gateway.actions.terms import read_document
 from gateway.api.views import decision_view, request_view
-from gateway.cli.session import LOCAL_ACCOUNT, AsJson, AsUser, begin, out, say_json, say_pairs, say_table
+from gateway.cli.session import LOCAL_ACCOUNT, AsJson, AsUser, begin, noting, out, say_json, say_pairs, say_table
 from gateway.domain.request import Request, Status
 
 app = typer.Typer(help="Requests for data.", no_args_is_help=True)
@@ -25,7 +25,9 @@ def draft(
 ) -> None:
     """A new draft from a request file."""
     session = begin(user)
-    _say(requests.draft(session.gateway, session.actor, read_document(document)), json=json)
+    with noting(session, "request.draft"):
+        content = read_document(document)
+    _say(requests.draft(session.gateway, session.actor, content), json=json)
 
 
 @app.command("submit")

@@ -2,7 +2,8 @@
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -12,8 +13,10 @@ from rich.table import Table
 
 from gateway import settings
 from gateway.actions import accounts
+from gateway.actions.guard import note
 from gateway.context import Gateway, open_gateway
 from gateway.domain.actor import Actor
+from gateway.errors import GatewayError
 
 LOCAL_ACCOUNT = "local"
 OPERATOR = accounts.OPERATOR
@@ -46,6 +49,16 @@ def begin(user: str = LOCAL_ACCOUNT) -> Session:
     if not gateway.store.accounts():
         accounts.found(gateway, steward=LOCAL_ACCOUNT, name=os.environ.get("USER", "local steward"))
     return Session(gateway, accounts.local_actor(gateway, user))
+
+
+@contextmanager
+def noting(session: Session, what: str) -> Iterator[None]:
+    """What goes wrong inside becomes an event too: for input that no action ever sees."""
+    try:
+        yield
+    except GatewayError as error:
+        note(session.gateway, session.actor, what, error)
+        raise
 
 
 def say_json(content: Any) -> None:

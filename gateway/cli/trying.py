@@ -8,7 +8,7 @@ import typer
 
 from gateway.actions import counts, decisions, replay
 from gateway.actions.terms import read_document
-from gateway.cli.session import LOCAL_ACCOUNT, AsJson, AsUser, begin, err, out, say_json, say_pairs
+from gateway.cli.session import LOCAL_ACCOUNT, AsJson, AsUser, begin, err, noting, out, say_json, say_pairs
 from gateway.errors import Invalid
 
 tables = typer.Typer(help="Tables of counts.", no_args_is_help=True)
@@ -27,10 +27,9 @@ def decide(
     json: Annotated[bool, typer.Option("--json", help="The answer is JSON with or without this.")] = False,  # noqa: ARG001
 ) -> None:
     """Say what the rules make of facts, as JSON. Scenarios with `expected` are compared; a miss exits 4."""
-    content = read_document(document)
-    if not isinstance(content, dict):
-        raise Invalid("the file holds no facts", place=str(document), cure="see policies/README.md for the vocabulary")
     session = begin(user)
+    with noting(session, "policy.decide"):
+        content = _read(document)
     if "scenarios" not in content:
         facts, day = _parts(content)
         say_json(decisions.try_facts(session.gateway, session.actor, facts, as_of=day))
@@ -50,10 +49,28 @@ def decide(
         raise typer.Exit(4)
 
 
+def _read(document: Path) -> dict[str, Any]:
+    """The facts, or the scenarios, of a file.
+
+    Raises:
+        Invalid: the file is no YAML, or holds neither.
+    """
+    content = read_document(document)
+    scenarios = content.get("scenarios", []) if isinstance(content, dict) else None
+    if not isinstance(scenarios, list) or not all(isinstance(scenario, dict) for scenario in scenarios):
+        raise Invalid("the file holds no facts", place=str(document), cure="see policies/README.md for the vocabulary")
+    for one in scenarios or [content]:
+        _parts(one)
+    return dict(content)
+
+
 def _parts(scenario: dict[str, Any]) -> tuple[dict[str, Any], date | None]:
     """Facts and day of a scenario; a document that is only facts is taken whole."""
     given = scenario.get("as_of")
-    day = date.fromisoformat(str(given)) if given else None
+    try:
+        day = date.fromisoformat(str(given)) if given else None
+    except ValueError:
+        raise Invalid("`as_of` is no date", place="as_of", cure="write it as 2026-03-01") from None
     return (scenario["request"] if "request" in scenario else {k: v for k, v in scenario.items() if k != "as_of"}), day
 
 
