@@ -5,7 +5,7 @@ bound of what was missed (`heuristic`).
 """
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,6 +20,7 @@ from pseudonymization.hierarchies import Ladder
 from pseudonymization.lattice import Lattice
 from pseudonymization.models import Judge, Model
 from pseudonymization.outliers import blanks
+from pseudonymization.people import Crowd, Population
 from pseudonymization.risk import limits
 from pseudonymization.safeguards import Safeguards
 
@@ -56,6 +57,7 @@ def optimal(
     forbidden: Mapping[str, Sequence[int]] | None = None,
     models: Sequence[Model] = (),
     sensitive: Mapping[str, tuple[npt.NDArray[Any], int]] | None = None,
+    population: Population | None = None,
     budget_seconds: float | None = None,
     progress: Progress | None = None,
 ) -> Found:
@@ -63,7 +65,8 @@ def optimal(
 
     weights: how much each column's loss counts (default 1). fixed: columns held at one level. forbidden: levels that
     must not leave. models: demands on sensitive attributes, which every class must meet, also that of the blanked;
-    sensitive: per attribute a code per subject and the number of codes. budget_seconds: stop then with the best
+    sensitive: per attribute a code per subject and the number of codes. population: demands against a population table,
+    of every class and of the blanked. budget_seconds: stop then with the best
     found; `proven_optimal` is False in that case. Lattices beyond `LARGEST` nodes are searched heuristically, for
     `HEURISTIC_SECONDS` if no budget is given.
 
@@ -73,20 +76,16 @@ def optimal(
     began = time.perf_counter()
     lifted = table.lifted(ladders)
     allowed = _allowed(table.names, lifted, fixed or {}, forbidden or {})
-    judge = Judge(models, dict(sensitive or {})) if models else None
     shares = _weights(table.names, weights or {})
-    if judge is None:
-        lattice = Lattice(table, lifted, shares, allowed)
-    else:
-        lattice = Lattice(hidden(table, judge), [*lifted, hidden_ladder(judge)], [*shares, 0.0], [*allowed, [0]])
+    lattice, judge, crowd = _lattice(table, lifted, shares, allowed, models, sensitive, population)
     bounds = limits(safeguards, lattice.subjects)
     if lattice.size > LARGEST:
         if judge is not None:
-            cure = "fix or forbid levels, or demand nothing of sensitive attributes"
-            raise Unresolved("the lattice is too large for models on sensitive attributes", cure=cure)
+            cure = "fix or forbid levels, or demand nothing of sensitive attributes and the population"
+            raise Unresolved("the lattice is too large for such models", cure=cure)
         seconds = HEURISTIC_SECONDS if budget_seconds is None else budget_seconds
         return _best_effort(table, lifted, safeguards, lattice, shares, seconds, progress)
-    search = Search(lattice, bounds) if judge is None else ModelledSearch(lattice, bounds, judge)
+    search = Search(lattice, bounds) if judge is None else ModelledSearch(lattice, bounds, judge, crowd)
     proven = search.run(None if budget_seconds is None else began + budget_seconds, progress)
     if not np.isfinite(search.best):
         raise _unreachable(lattice, safeguards, proven=proven)
@@ -101,6 +100,24 @@ def optimal(
         lattice=lattice.size,
         seconds=time.perf_counter() - began,
     )
+
+
+def _lattice(
+    table: ClassTable,
+    lifted: Sequence[Ladder],
+    shares: Sequence[float],
+    allowed: Sequence[Sequence[int]],
+    models: Sequence[Model],
+    sensitive: Mapping[str, tuple[npt.NDArray[Any], int]] | None,
+    population: Population | None,
+) -> tuple[Lattice, Judge | None, Crowd | None]:
+    """The lattice to search, with a hidden column for the judge where there is one; judge; population."""
+    if not models and population is None:
+        return Lattice(table, lifted, shares, allowed), None, None
+    judge = Judge(models, dict(sensitive or {"": (np.zeros(len(table.subjects), dtype=np.int32), 1)}))
+    crowd = None if population is None else Crowd(population, table, lifted, allowed)
+    widened = [*lifted, hidden_ladder(judge)]
+    return Lattice(hidden(table, judge), widened, [*shares, 0.0], [*allowed, [0]]), judge, crowd
 
 
 def _best_effort(
@@ -157,8 +174,20 @@ def _allowed(
     return found
 
 
+def _largest_k(reaches: Callable[[Safeguards], bool], safeguards: Safeguards) -> int:
+    """The largest k below the one asked for that is reached; 0 if none is."""
+    low, high = 0, safeguards.k
+    while low + 1 < high:
+        middle = (low + high) // 2
+        low, high = (middle, high) if reaches(replace(safeguards, k=middle)) else (low, middle)
+    return low
+
+
 def _unreachable(lattice: Lattice, safeguards: Safeguards, *, proven: bool) -> Unreachable:
-    """What the coarsest allowed recoding can reach, one demand loosened at a time."""
+    """What the coarsest allowed recoding can reach, one demand loosened at a time.
+
+    Where that is not enough, k and the average risk together: of few subjects both say the same.
+    """
     if not proven:
         return Unreachable("no recoding was found in the time allowed", cure="allow the search more time")
     view = lattice.classes(lattice.group(lattice.top), keep=False)
@@ -170,17 +199,17 @@ def _unreachable(lattice: Lattice, safeguards: Safeguards, *, proven: bool) -> U
     loose = blanks(view.weights, losses, limits(replace(safeguards, blank_limit=1.0), lattice.subjects))
     if loose is not None:
         nearest["blank_limit"] = loose.total / lattice.subjects
-    low, high = 0, safeguards.k
-    while low + 1 < high:
-        middle = (low + high) // 2
-        low, high = (middle, high) if reaches(replace(safeguards, k=middle)) else (low, middle)
-    if low:
+    average = safeguards.attempt * len(view.weights) / lattice.subjects
+    if low := _largest_k(reaches, safeguards):
         nearest["k"] = low
     if reaches(replace(safeguards, average_risk=1.0)):
-        nearest["average_risk"] = safeguards.attempt * len(view.weights) / lattice.subjects
+        nearest["average_risk"] = average
+    how = "loosen one of"
+    if not nearest and (low := _largest_k(reaches, replace(safeguards, average_risk=1.0))):
+        how, nearest = "loosen together", {"k": low, "average_risk": average}
     said = ", ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in nearest.items())
     return Unreachable(
         "no allowed recoding meets the safeguards",
         nearest=nearest,
-        cure=f"loosen one of: {said}" if said else "allow coarser levels, or fewer quasi-identifiers",
+        cure=f"{how}: {said}" if said else "allow coarser levels, or fewer quasi-identifiers",
     )
