@@ -8,6 +8,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from gateway.actions import ledger
 from gateway.actions.guard import action, allow
 from gateway.context import Gateway
 from gateway.domain.account import Decision
@@ -26,18 +27,22 @@ OURS = frozenset(
 )
 
 
-def facts_of(dataset: Dataset, request: Request) -> dict[str, Any]:
-    """The decision's facts: what the gateway knows itself, then what the requester states beside it."""
+def facts_of(gateway: Gateway, dataset: Dataset, request: Request) -> dict[str, Any]:
+    """The decision's facts: what the gateway knows itself, then what the requester states beside it.
+
+    What nobody stated stays absent: unknown holds a request, it never permits one.
+    """
     terms = request.terms
     study = requested_study(dataset.version, terms)
     whole = whole_study(dataset.version)
     source = FilteredSource(FileSource(Path(dataset.version.path)), terms.rows, whole)
     counted = subjects_by_country(whole, study, source)
     stated = {key: value for key, value in terms.facts.items() if key not in OURS}
+    given = dict(stated.pop("transfer", {}))
     transfer = {
-        "kind": "public_release" if terms.mode == "public" else "unpaid_collaboration",
-        "consideration": False,
-        **dict(stated.pop("transfer", {})),
+        **({"kind": "public_release"} if terms.mode == "public" else {}),
+        **given,
+        **ledger.counts(gateway, dataset, terms, given),
         "mode": terms.mode,
         "destination": terms.destination,
     }
@@ -59,7 +64,7 @@ def facts_of(dataset: Dataset, request: Request) -> dict[str, Any]:
 def decide_request(gateway: Gateway, request: Request) -> Decision:
     """Ask the rules about a request, as of today. The decision keeps what it was made from."""
     dataset = gateway.store.dataset(request.terms.dataset)
-    facts = facts_of(dataset, request)
+    facts = facts_of(gateway, dataset, request)
     now = gateway.now()
     verdict = rules_of_transfer.decide(facts, gateway.rules, now.date())
     return Decision(

@@ -152,6 +152,20 @@ class Store:
         wanted = [row._asdict() for row in found if (row.terms["project"], row.terms["mode"]) == (project, mode)]
         return [rows.read_release({name: row[name] for name in t.releases.c.keys()}) for row in wanted]  # noqa: SIM118
 
+    def ledger(self, exporter: str, since: datetime) -> list[tuple[datetime, str, Decision]]:
+        """What an exporter has sent since a day: (when, dataset, the decision with its facts), oldest first."""
+        query = (
+            select(t.releases.c.created.label("sent"), t.releases.c.dataset, t.decisions)
+            .join(t.requests, t.requests.c.id == t.releases.c.request)
+            .join(t.decisions, t.decisions.c.id == t.requests.c.decision)
+            .where(t.releases.c.step == Step.DELIVERED.value, t.releases.c.created >= since)
+            .order_by(t.releases.c.created, t.releases.c.id)
+        )
+        with self.reading() as connection:
+            found = [row._asdict() for row in connection.execute(query)]
+        sent = [(row.pop("sent"), row.pop("dataset"), Decision(**row)) for row in found]
+        return [entry for entry in sent if entry[2].facts["exporter"]["org"] == exporter]
+
     def release_tables(self, release: str) -> dict[str, ReleaseTable]:
         """The tables that stand sealed already."""
         query = select(t.release_tables).where(t.release_tables.c.release == release)
