@@ -53,6 +53,7 @@ def run_worker(
     """Run queued releases until stopped (Ctrl-C, or SIGTERM between two releases)."""
     logs.configure()
     gateway = open_gateway(settings.load())
+    worker.keep_memory()
     if once:
         name = worker.owner()
         while worker.work_once(gateway, name=name) is not None:
