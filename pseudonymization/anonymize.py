@@ -18,15 +18,16 @@ import pyarrow as pa
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
-from pseudonymization import population
+from pseudonymization import population as estimates
 from pseudonymization.classes import ClassTable, build, spelled, table_of
 from pseudonymization.columns import Column, Role, Study, Table
 from pseudonymization.faults import Unresolved
 from pseudonymization.hierarchies import Ladder, ladder_for
 from pseudonymization.hierarchies.builders import from_file
-from pseudonymization.local_recoding import Cells, recode_locally
+from pseudonymization.local_recoding import Cells, LocalFound, recode_locally
 from pseudonymization.measure import Collector
 from pseudonymization.models import DistinctL, EntropyL, Model, RecursiveL, TCloseness, entropy
+from pseudonymization.people import Population, alike, reached
 from pseudonymization.risk import risk_of
 from pseudonymization.safeguards import Safeguards
 from pseudonymization.search import Found, optimal
@@ -148,38 +149,40 @@ def anonymize(
     cells: Cells = Cells.LABELS,
     weights: Mapping[str, float] | None = None,
     fixed: Mapping[str, int] | None = None,
+    population: pa.Table | Path | None = None,
+    k_map: int | None = None,
+    delta_presence: tuple[float, float] | None = None,
     budget_seconds: float | None = None,
     progress: Callable[[float, float], None] | None = None,
 ) -> tuple[pa.Table, dict[str, Any]]:
     """Recode a table so that the safeguards and demands hold. Returns (the recoded table, the report).
 
     mode: `global` (optimal full-domain recoding, outliers blanked as `*`) or `local` (no blanks). All other columns
-    leave as they are. Risk in the report is measured on the recoded table itself.
+    leave as they are. Risk in the report is measured on the recoded table itself. population: one row per person;
+    each class must fit `k_map` of them, and subjects / people stay within `delta_presence`: see `Population`.
 
     Raises:
         Unresolved: the input does not fit. Unreachable: the demands cannot be met; says the nearest that can.
     """
     began = time.perf_counter()
     content = read_table(source) if isinstance(source, Path) else source
-    table = class_table(content, quasi, subject)
+    table, against = _against(class_table(content, quasi, subject), population, k_map, delta_presence)
     ladders = ladders_of(table, hierarchies, safeguards)
     loaded = time.perf_counter()
-    demanded = demands or Demands()
     if mode == "global":
-        models, codes = _models(content, sensitive, demanded, hierarchies, subject)
+        models, codes = _models(content, sensitive, demands or Demands(), hierarchies, subject)
         found = optimal(
             table, ladders, safeguards, weights=weights, fixed=fixed, models=models, sensitive=codes,
-            budget_seconds=budget_seconds, progress=progress,
+            population=against, budget_seconds=budget_seconds, progress=progress,
         )  # fmt: skip
         searched = time.perf_counter()
-        texts, report = _globally(table, ladders, found)
+        texts, report = _globally(table, ladders, found, against)
     elif mode == "local":
-        if demanded != Demands():
-            raise Unresolved("local recoding knows no demands on sensitive attributes", cure="use the global mode")
+        if (demands or Demands()) != Demands() or against is not None:
+            raise Unresolved("local recoding knows no such demands", cure="use the global mode")
         local = recode_locally(table, ladders, safeguards, cells=cells, weights=weights)
         searched = time.perf_counter()
-        texts = {name: local.column(name) for name in table.names}
-        report = {"proven_optimal": False, "loss": local.loss, "utility": {"granularity": 1 - local.loss}}
+        texts, report = _locally(table, local)
     else:
         raise Unresolved("there is no such mode", cure="use global or local")
     result = _rewritten(content, table, texts, subject)
@@ -195,8 +198,24 @@ def anonymize(
     return result, report
 
 
+def _against(
+    table: ClassTable,
+    population: pa.Table | Path | None,
+    k_map: int | None,
+    presence: tuple[float, float] | None,
+) -> tuple[ClassTable, Population | None]:
+    """The class table, coded together with the population if there is one, and what is demanded against it."""
+    if population is None:
+        if k_map is not None or presence is not None:
+            raise Unresolved("k-map and δ-presence need a population table", cure="name one, one row per person")
+        return table, None
+    people = class_table(read_table(population) if isinstance(population, Path) else population, table.names)
+    table, people = alike(table, people)
+    return table, Population(people, 1 if k_map is None else k_map, presence or (0.0, 1.0))
+
+
 def _globally(
-    table: ClassTable, ladders: Mapping[str, Ladder], found: Found
+    table: ClassTable, ladders: Mapping[str, Ladder], found: Found, against: Population | None
 ) -> tuple[dict[str, list[str]], dict[str, Any]]:
     """(released text of each subject per quasi-identifier, what the report says) of a full-domain recoding."""
     report: dict[str, Any] = {
@@ -208,7 +227,16 @@ def _globally(
         "loss_bound": found.bound,
         "utility": utility_of(table, ladders, found.levels, found.blanked).to_dict(),
     }
+    if against is not None:
+        levels = [found.levels[name] for name in table.names]
+        report["population"] = reached(against.people, table, table.lifted(ladders), levels, found.blanked)
     return _global_texts(table, ladders, found.levels, found.blanked), report
+
+
+def _locally(table: ClassTable, local: LocalFound) -> tuple[dict[str, list[str]], dict[str, Any]]:
+    """As `_globally`, of a local recoding."""
+    texts = {name: local.column(name) for name in table.names}
+    return texts, {"proven_optimal": False, "loss": local.loss, "utility": {"granularity": 1 - local.loss}}
 
 
 def risk_report(
@@ -228,7 +256,7 @@ def risk_report(
     if people is not None:
         if people < len(table.subjects):
             raise Unresolved("the population is smaller than the table", cure="give the size of the whole population")
-        report["population_uniques"] = population.uniques(table.weights, people)
+        report["population_uniques"] = estimates.uniques(table.weights, people)
     return report
 
 

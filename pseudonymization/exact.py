@@ -8,7 +8,7 @@ proven optimal. Which node to check next is a guess (`expectation`); the proof d
 
 import time
 from collections.abc import Callable
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,7 @@ from pseudonymization.hierarchies import Ladder, of_labels
 from pseudonymization.lattice import Grouping, Lattice, Node, View, outer_sum
 from pseudonymization.models import Judge
 from pseudonymization.outliers import among, blanks, needed
+from pseudonymization.people import Crowd
 from pseudonymization.risk import Limits
 
 Floats = npt.NDArray[np.float64]
@@ -81,15 +82,18 @@ class Search:
         """Per subject, whether the best recoding blanks its cells."""
         return blank_mask(self.lattice, table, self.node, self.limits)
 
-    def learn(self, grouping: Grouping, small: npt.NDArray[np.bool_]) -> None:
-        """Raise the bounds of all nodes below: whom this node must blank, they must blank too."""
-        if not small.any():
+    def learn(self, grouping: Grouping, small: npt.NDArray[np.bool_], more: float = 0.0) -> None:
+        """Raise the bounds of all nodes below: whom this node must blank, they must blank too.
+
+        small: the groups they must blank whole; more: what they lose at least by blanking parts of others.
+        """
+        if not small.any() and more <= 0:
             return
         node, view, lattice = grouping.node, grouping.view, self.lattice
         rows = grouping.rows_of(small)
         parts = [lattice.base[c][: level + 1] - lattice.loss_sums(view, c, level, rows) for c, level in enumerate(node)]
         box = self.bound[_below(node)]
-        np.maximum(box, outer_sum(parts) + grouping.sizes[small].sum(), out=box)
+        np.maximum(box, outer_sum(parts) + (grouping.sizes[small].sum() + more), out=box)
 
     def probe(self, node: Node) -> None:
         """Find by halving the lowest node on a path to the top that blanks few: a first answer, and much learnt."""
@@ -171,53 +175,89 @@ def climb_path(lattice: Lattice, node: Node) -> list[Node]:
     return path
 
 
+@dataclass(slots=True, eq=False)
+class _Judged:
+    """The classes of a node under models.
+
+    of: class of each row of the view. sizes: subjects per class. first: first row of each class. fails: classes to be
+    blanked whole. gone: subjects of each class who must be blanked, here and below. people: people of the population
+    per class, where there is one.
+    """
+
+    of: npt.NDArray[np.int64]
+    sizes: Floats
+    first: npt.NDArray[np.int64]
+    fails: npt.NDArray[np.bool_]
+    gone: Floats
+    people: Floats | None
+
+
 class ModelledSearch(Search):
     """A search under models on sensitive attributes, which stand as a hidden last column that is never recoded.
 
-    Only failures that all parts of a class inherit may prune; the others are found when a node is checked.
+    Only subjects who must be blanked under every finer recoding too may prune; other failures are found when a node is
+    checked. crowd: the population that classes are compared with, if any.
     """
 
-    def __init__(self, lattice: Lattice, bounds: Limits, judge: Judge) -> None:
+    def __init__(self, lattice: Lattice, bounds: Limits, judge: Judge, crowd: Crowd | None = None) -> None:
         super().__init__(lattice, bounds)
-        self.judge = judge
+        self.judge, self.crowd = judge, crowd
 
     def check(self, node: Node) -> bool:
         """As `Search.check`, with classes that fail a model blanked too, and the blanked judged as a class."""
         grouping = self.lattice.group(node)
         view = self.lattice.classes(grouping)
-        of, sizes = _collapse(view)
-        fails, lasting = self.judge.failing(of, view.columns[-1], view.weights, len(sizes))
-        must = needed(sizes, self.limits, lasting)
+        judged = self._judged(view)
+        sizes, gone = judged.sizes, judged.gone
+        lasting = gone >= sizes
+        must = max(needed(sizes, self.limits, lasting), round(float(gone.sum())))
         self.guess.observe(node, must)
         if must > self.limits.blanks:
             self.rule_out(node)
             return False
-        losses = self.lattice.class_losses(view)[np.searchsorted(of, np.arange(len(sizes)))]
-        taken = self._taken(view, of, sizes, losses, fails)
+        losses = self.lattice.class_losses(view)[judged.first]
+        taken = self._taken(view, judged, losses)
         if taken is not None:
             self.offer(node, float(sizes @ losses + taken @ (1 - losses)))
-        self.learn(grouping, ((sizes < self.limits.k) | lasting)[of])
+        partly = np.where(lasting, 0.0, gone)
+        self.learn(grouping, lasting[judged.of], float(partly @ (1 - losses)))
         self.settle(node, must)
         return True
 
-    def _taken(
-        self, view: View, of: npt.NDArray[Any], sizes: Floats, losses: Floats, fails: npt.NDArray[np.bool_]
-    ) -> Floats | None:
-        found = blanks(sizes, losses, self.limits, bad=fails)
+    def _judged(self, view: View) -> _Judged:
+        of, sizes = _collapse(view)
+        first = np.searchsorted(of, np.arange(len(sizes)))
+        fails, gone = self.judge.failing(of, view.columns[-1], view.weights, sizes)
+        people = None
+        if self.crowd is not None:
+            people = self.crowd.around(view.node, [column[first] for column in view.columns[:-1]])
+            beside, lasting = self.crowd.failing(sizes, people)
+            fails |= beside
+            gone[lasting] = sizes[lasting]
+        gone = np.where(sizes - gone < self.limits.k, sizes, gone)  # what is left of it is no class any more
+        return _Judged(of, sizes, first, fails, gone, people)
+
+    def _taken(self, view: View, judged: _Judged, losses: Floats) -> Floats | None:
+        found = blanks(judged.sizes, losses, self.limits, bad=judged.fails)
         if found is None:
             return None
-        gone = found.taken[of] > 0
-        return found.taken if self.judge.passes(view.columns[-1][gone], view.weights[gone]) else None
+        gone = found.taken > 0
+        if (
+            self.crowd is not None
+            and judged.people is not None
+            and not self.crowd.passes(judged.sizes, judged.people, gone)
+        ):
+            return None
+        rows = gone[judged.of]
+        return found.taken if self.judge.passes(view.columns[-1][rows], view.weights[rows]) else None
 
     def mask(self, table: ClassTable) -> npt.NDArray[np.bool_]:
         """Per subject, whether the best recoding blanks its cells."""
         grouping = self.lattice.group(self.node, self.lattice.bottom)
         view = self.lattice.classes(grouping, keep=False)
-        of, sizes = _collapse(view)
-        fails, _ = self.judge.failing(of, view.columns[-1], view.weights, len(sizes))
-        losses = self.lattice.class_losses(view)[np.searchsorted(of, np.arange(len(sizes)))]
-        taken = self._taken(view, of, sizes, losses, fails)
-        rows = of[grouping.group()][hidden(table, self.judge).of]
+        judged = self._judged(view)
+        taken = self._taken(view, judged, self.lattice.class_losses(view)[judged.first])
+        rows = judged.of[grouping.group()][hidden(table, self.judge).of]
         return np.zeros(len(rows), dtype=bool) if taken is None else taken[rows] > 0
 
 

@@ -23,8 +23,7 @@ _CELLS = 4_000_000
 class Model(Protocol):
     """A demand on the sensitive values of each class.
 
-    column: the sensitive attribute. inherited: whether a class that fails has only parts that fail, so that a search
-    may prune by it.
+    column: the sensitive attribute.
     """
 
     @property
@@ -32,13 +31,16 @@ class Model(Protocol):
         """The sensitive attribute judged."""
         ...
 
-    @property
-    def inherited(self) -> bool:
-        """Whether every part of a failing class fails too."""
-        ...
-
     def fails(self, counts: Floats, overall: Floats) -> Flags:
         """Which classes fail. counts: classes × values; overall: subjects per value in the whole table."""
+        ...
+
+    def most(self, counts: Floats, overall: Floats) -> Floats:
+        """Of classes that fail: the most subjects that can stay once the class is split into parts that all pass.
+
+        An upper bound, by which a search prunes: 0 says that every part of a failing class fails too, the size of the
+        class says that nothing is known.
+        """
         ...
 
 
@@ -48,11 +50,14 @@ class DistinctL:
 
     column: str
     l: int  # noqa: E741 - the model's own name
-    inherited: bool = True
 
     def fails(self, counts: Floats, overall: Floats) -> Flags:  # noqa: ARG002 - judged without the whole table
         """Fewer than `l` values occur."""
         return np.asarray((counts > 0).sum(axis=1) < self.l)
+
+    def most(self, counts: Floats, overall: Floats) -> Floats:  # noqa: ARG002 - judged without the whole table
+        """A part has no value that the whole lacks, so nobody can stay."""
+        return np.zeros(len(counts))
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +66,14 @@ class EntropyL:
 
     column: str
     l: float  # noqa: E741 - the model's own name
-    inherited: bool = False
 
     def fails(self, counts: Floats, overall: Floats) -> Flags:  # noqa: ARG002 - judged without the whole table
         """The entropy is below log `l`."""
         return np.asarray(entropy(counts) < np.log(self.l) - _SLACK)
+
+    def most(self, counts: Floats, overall: Floats) -> Floats:  # noqa: ARG002 - judged without the whole table
+        """Nothing is known of the parts."""
+        return np.asarray(counts.sum(axis=1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +83,15 @@ class RecursiveL:
     column: str
     c: float
     l: int  # noqa: E741 - the model's own name
-    inherited: bool = False
 
     def fails(self, counts: Floats, overall: Floats) -> Flags:  # noqa: ARG002 - judged without the whole table
         """The commonest value is too common beside the rare ones."""
         ranked = -np.sort(-counts, axis=1)
         return np.asarray(ranked[:, 0] >= self.c * ranked[:, self.l - 1 :].sum(axis=1) - _SLACK)
+
+    def most(self, counts: Floats, overall: Floats) -> Floats:  # noqa: ARG002 - judged without the whole table
+        """Nothing is known of the parts."""
+        return np.asarray(counts.sum(axis=1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,12 +103,15 @@ class LeastSize:
 
     column: str
     least: tuple[int, ...]
-    inherited: bool = False
 
     def fails(self, counts: Floats, overall: Floats) -> Flags:  # noqa: ARG002 - judged without the whole table
         """The class is smaller than one of its members demands."""
         strictest = np.where(counts > 0, np.array(self.least), 0).max(axis=1)
         return np.asarray(counts.sum(axis=1) < strictest)
+
+    def most(self, counts: Floats, overall: Floats) -> Floats:  # noqa: ARG002 - judged without the whole table
+        """Nothing is known of the parts."""
+        return np.asarray(counts.sum(axis=1))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -112,7 +126,6 @@ class TCloseness:
     t: float
     distance: str = "equal"
     ladder: Ladder | None = None
-    inherited: bool = False
 
     def __post_init__(self) -> None:
         if self.distance not in {"equal", "ordered", "hierarchical"}:
@@ -140,6 +153,37 @@ class TCloseness:
             moved = np.minimum(np.maximum(below, 0) @ onto, np.maximum(-below, 0) @ onto)
             total += level / self.ladder.height * moved.sum(axis=1)
         return total
+
+    def most(self, counts: Floats, overall: Floats) -> Floats:
+        """The distance is convex: parts that pass, taken together, pass. So: the largest subset of the class that can.
+
+        A subset of r subjects has no more than the class's own count of each value (of each side of a cut in the
+        order, of each branch of the hierarchy), so what it lacks of the whole table's share stays at least
+        share − count / r, which grows with r.
+        """
+        held, shares = self._sides(counts), self._sides(overall[None, :] / max(1.0, overall.sum()))[0]
+        scale = {"equal": 1, "ordered": max(1, counts.shape[1] - 1)}.get(self.distance)
+        scale = scale or (self.ladder.height if self.ladder is not None else 1)
+        low, high = np.zeros(len(counts)), counts.sum(axis=1)
+        while (low < high).any():
+            middle = np.ceil((low + high) / 2)
+            lacking = shares - held / middle[:, None].clip(min=1)
+            if self.distance == "ordered":
+                half = lacking.shape[1] // 2
+                lacking = np.maximum(lacking[:, :half], lacking[:, half:])
+            fits = np.maximum(lacking, 0).sum(axis=1) / scale <= self.t + _SLACK
+            low, high = np.where(fits, middle, low), np.where(fits, high, middle - 1)
+        return low
+
+    def _sides(self, counts: Floats) -> Floats:
+        """Counts per value; both sides of every cut in the order; or every branch below the root of the hierarchy."""
+        if self.distance == "ordered":
+            below = np.cumsum(counts, axis=1)[:, :-1]
+            return np.concatenate((below, counts.sum(axis=1, keepdims=True) - below), axis=1)
+        if self.ladder is None:
+            return counts
+        levels = [np.eye(len(self.ladder.labels[at]))[self.ladder.codes[at]] for at in range(self.ladder.height)]
+        return np.concatenate([counts @ onto for onto in levels], axis=1)
 
 
 def entropy(counts: Floats) -> Floats:
@@ -169,29 +213,34 @@ class Judge:
         }
 
     def failing(
-        self, of: npt.NDArray[Any], joint: npt.NDArray[Any], weights: Floats, count: int
-    ) -> tuple[Flags, Flags]:
-        """(classes that fail some model, classes of which every part fails too).
+        self, of: npt.NDArray[Any], joint: npt.NDArray[Any], weights: Floats, sizes: Floats
+    ) -> tuple[Flags, Floats]:
+        """(classes that fail some model, subjects of each who must be blanked here and under every finer recoding).
 
-        of, joint, weights: class, joint sensitive code and subjects of each row, rows in class order; count: classes.
+        of, joint, weights: class, joint sensitive code and subjects of each row, rows in class order; sizes: subjects
+        per class.
         """
-        fails, lasting = np.zeros(count, dtype=bool), np.zeros(count, dtype=bool)
+        count = len(sizes)
+        fails, gone = np.zeros(count, dtype=bool), np.zeros(count)
         for model in self.models:
             values, width = self._values[model.column]
+            overall = self._overall[model.column]
             step = max(1, _CELLS // max(1, width))
             for low in range(0, count, step):
                 high = min(count, low + step)
                 first, last = np.searchsorted(of, (low, high))
                 cells = (of[first:last] - low) * width + values[joint[first:last]]
                 counts = np.bincount(cells, weights[first:last], minlength=(high - low) * width).astype(np.float64)
-                bad = model.fails(counts.reshape(high - low, width), self._overall[model.column])
+                counts = counts.reshape(high - low, width)
+                bad = model.fails(counts, overall)
                 fails[low:high] |= bad
-                if model.inherited:
-                    lasting[low:high] |= bad
-        return fails, lasting
+                places = low + np.flatnonzero(bad)
+                gone[places] = np.maximum(gone[places], sizes[places] - model.most(counts[bad], overall))
+        return fails, gone
 
     def passes(self, joint: npt.NDArray[Any], weights: Floats) -> bool:
         """Whether these rows, taken as one class, pass every model."""
         if weights.sum() == 0:
             return True
-        return not self.failing(np.zeros(len(joint), dtype=np.int64), joint, weights, 1)[0][0]
+        whole = np.array([weights.sum()])
+        return not self.failing(np.zeros(len(joint), dtype=np.int64), joint, weights, whole)[0][0]

@@ -137,3 +137,24 @@ def test_a_model_on_a_column_that_is_not_there_or_a_distance_that_is_none_is_ref
     table = table_of(["1"], ["Q"], np.zeros((1, 1), dtype=np.int32), [["a"]])
     with pytest.raises(Unresolved, match="sensitive"):
         optimal(table, {"Q": table_ladder}, Safeguards(), models=[DistinctL("X", 2)], sensitive={"S": (np.zeros(1), 1)})
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(0, 4), st.integers(0, VALUES - 1)), min_size=1, max_size=30),
+    st.lists(st.integers(0, VALUES - 1), max_size=20),
+    one_model,
+)
+def test_no_more_subjects_stay_in_parts_that_pass_than_the_model_says(parts, others, model):
+    whole = [value for _, value in parts]
+    counts, overall = np.array([count(whole)], dtype=float), np.array(count(whole + others), dtype=float)
+    if not model.fails(counts, overall)[0]:
+        return
+    held = [[value for at, value in parts if at == part] for part in range(5)]
+    staying = sum(len(values) for values in held if values and passes(model, values, whole + others))
+    assert staying <= model.most(counts, overall)[0] <= len(whole)
+
+
+def test_what_can_stay_of_a_class_too_far_from_the_table_is_told_exactly_for_two_values():
+    counts, overall = np.array([[30.0, 10.0, 0, 0]]), np.array([50.0, 50.0, 0, 0])
+    assert TCloseness("S", 0.1).most(counts, overall).tolist() == [25]  # 15 of 25 are 0.6, at a distance of 0.1
