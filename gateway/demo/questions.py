@@ -107,6 +107,7 @@ ONWARD = Question(
         _SPONSOR_US,
         {"org": "Rift Valley Research Institute", **_CLEAN},
         "KE",
+        project="rift-valley-2026",
         tables=["DM", "AE", "VS"],
         facts={"legal_basis": _GROUNDS, "instruments": ["DUA"]},
     ),
