@@ -5,9 +5,9 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DEMO_HOME = $(or $(GATEWAY_HOME),.gateway)/demo
 
-.PHONY: help setup demo serve test check format bench lock clean
+.PHONY: help setup demo serve test check format bench bench-engine lock clean
 help: ## what each target does
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 setup: $(READY) ## make .venv from the lock
 
@@ -39,8 +39,13 @@ format: $(READY) ## let ruff format and fix
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(READY) ## speed, as ratios to a floor measured in the same run
+bench: $(READY) ## speed of a release, as a ratio to a floor of the same run; then of the log and of a decision
 	$(BIN)/python -m tests.bench
+	$(BIN)/python -m tests.bench.audit
+	$(BIN)/python -m tests.bench.decide
+
+bench-engine: $(READY) ## the de-identification engine beside its peers
+	$(BIN)/python -m tests.bench.engine
 
 lock: ## renew requirements.lock from pyproject.toml (needs uv)
 	uv pip compile pyproject.toml --extra dev --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --universal -o requirements.lock

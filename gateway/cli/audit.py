@@ -53,8 +53,19 @@ def _utc(time: datetime | None) -> datetime | None:
 
 
 @app.command("verify")
-def verify(user: AsUser = LOCAL_ACCOUNT, json: AsJson = False) -> None:
+def verify(
+    folder: Annotated[Path | None, typer.Option(help="A copy of the log's folder, checked offline by itself.")] = None,
+    key: Annotated[str, typer.Option(help="With --folder: the log's verifier key.")] = "",
+    user: AsUser = LOCAL_ACCOUNT,
+    json: AsJson = False,
+) -> None:
     """Read the whole log again and say whether it is sound. Exits 4 if it is not."""
+    if folder is not None:
+        size, root = watching.check_copy(folder, key=key)
+        say_json({"sound": True, "size": size, "root": root}) if json else out.print(
+            f"sound: {size} events, root {root}"
+        )
+        return
     session = begin(user)
     found = audits.verify(session.gateway, session.actor)
     if json:

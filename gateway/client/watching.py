@@ -6,7 +6,7 @@ from pathlib import Path
 import httpx2
 
 from gateway import audit
-from gateway.audit import Seen, Sighting, VerifierKey
+from gateway.audit import Seen, Sighting, VerifierKey, standalone_verifier
 from gateway.errors import Invalid
 
 _SECONDS = 20.0
@@ -53,3 +53,21 @@ def _fetched(client: httpx2.Client, where: str, path: str) -> bytes | None:
     if answer.status_code != httpx2.codes.OK:
         raise OSError(f"status {answer.status_code}")
     return bytes(answer.content)
+
+
+def check_copy(folder: Path, *, key: str) -> tuple[int, str]:
+    """Check a copy of a log's folder from its files alone; returns its size and root (hex).
+
+    Raises:
+        Invalid: a key cannot be read, or the copy does not hash to the signed root; says where.
+    """
+    vkey = str(VerifierKey.parse(key))
+    try:
+        size, root, _ = standalone_verifier.check_log(vkey, str(folder))
+    except (standalone_verifier.Refused, OSError, ValueError) as fault:
+        raise Invalid(
+            f"this copy of the log is not sound: {fault}",
+            place=str(folder),
+            cure="keep it as evidence and get a fresh copy",
+        ) from None
+    return size, root.hex()
