@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pseudonymization.analysis import association_changes, marginal_distances
 from pseudonymization.classes import ClassTable, distinct
 from pseudonymization.hierarchies import Ladder
 
@@ -24,7 +25,8 @@ class Utility:
     height (Sweeney 2002). discernibility: sum of squared class sizes, blanked subjects counting all subjects each
     (Bayardo and Agrawal, ICDE 2005). average_class: subjects / classes, blanked left out. entropy: 1 − non-uniform
     entropy lost / entropy lost if nothing were released (Gionis and Tassa 2009). columns: granularity per column.
-    blanked: share of subjects blanked.
+    blanked: share of subjects blanked. marginals: per column, the total variation distance of its distribution before
+    and after. associations: per pair of columns, Cramér's V after − before (see `analysis`).
     """
 
     granularity: float
@@ -34,10 +36,17 @@ class Utility:
     entropy: float
     blanked: float
     columns: Mapping[str, float]
+    marginals: Mapping[str, float]
+    associations: Mapping[tuple[str, str], float]
 
     def to_dict(self) -> dict[str, Any]:
-        """A JSON-ready form."""
-        return {**asdict(self), "columns": dict(self.columns)}
+        """A JSON-ready form; a pair of columns is written as a list of three: both names and the change.
+
+        Marginals and associations are rounded to three digits, so that no small count can be worked out from them.
+        """
+        pairs = [[*pair, round(change, 3)] for pair, change in self.associations.items()]
+        rounded = {name: round(distance, 3) for name, distance in self.marginals.items()}
+        return {**asdict(self), "marginals": rounded, "associations": pairs}
 
 
 def utility_of(
@@ -74,6 +83,8 @@ def utility_of(
         entropy=1 - lost / most if most > 0 else 1.0,
         blanked=share,
         columns=columns,
+        marginals=marginal_distances(table, ladders, levels, blanked),
+        associations=association_changes(table, ladders, levels, blanked),
     )
 
 
