@@ -1,6 +1,7 @@
 """What surrounds every action: may they, what is logged when they may not, and what the outside hears of a failure."""
 
 import functools
+import math
 from collections.abc import Callable, Mapping
 from typing import Concatenate, ParamSpec, TypeVar
 
@@ -9,6 +10,7 @@ from gateway.context import Gateway
 from gateway.domain.actor import EVERY_STUDY, Actor
 from gateway.domain.event import Event, EventKind, Outcome
 from gateway.errors import Broken, GatewayError, Invalid, NotAllowed, NotPossible, Refused
+from gateway.release.treat import SMALLEST_SHOWN, protected
 from policies.faults import RuleFault
 from pseudonymization.faults import DataFault, Leak, Unreachable
 
@@ -54,7 +56,7 @@ def translate(error: Exception) -> GatewayError:
     if isinstance(error, GatewayError):
         return error
     if isinstance(error, Unreachable):
-        return NotPossible(error.reason, rule="thresholds", cure=error.cure)
+        return NotPossible(error.reason, rule="thresholds", cure=_loosened(error))
     if isinstance(error, Leak):
         return NotPossible(str(error), rule="leak-scan", cure=error.cure or "mend the column file, then start again")
     if isinstance(error, DataFault):
@@ -66,6 +68,21 @@ def translate(error: Exception) -> GatewayError:
         return Invalid(str(error), place="policies", cure="mend the facts or the rule")
     number = logs.incident("actions", error)
     return Broken(f"something of ours failed; the incident is {number}", incident=number)
+
+
+def _loosened(error: Unreachable) -> str:
+    """What could be met instead, no finer than may be told.
+
+    A share of few subjects gives away their number, and so does a smallest class: shares are rounded up to the next
+    twentieth (which can be met all the more), a k under the smallest cell that is shown is only called so.
+    """
+    near, said = error.nearest, []
+    if "k" in near:
+        told = protected(int(near["k"]))
+        said.append(f"k {told}" if isinstance(told, int) else f"k below {SMALLEST_SHOWN}")
+    shares = [(name, math.ceil(near[name] * 20) / 20) for name in ("blank_limit", "average_risk") if name in near]
+    said += [f"{name.replace('_', ' ')} {share:g}" for name, share in shares]
+    return f"loosen one of: {', '.join(said)}" if said else error.cure
 
 
 def action(

@@ -6,6 +6,7 @@ from typing import Any
 from gateway.domain.release import Step
 from gateway.errors import NotPossible
 from gateway.release import measuring
+from gateway.release.treat import protected
 from gateway.release.work import Work
 from pseudonymization.measure import Measured
 from pseudonymization.plan import Plan
@@ -33,7 +34,7 @@ def judge(work: Work) -> Work:
             rule="measured-risk",
             cure="nothing was released; start the release again, and report this if it happens twice",
         )
-    return work.store(Step.JUDGED, {"k": measured.k}, after=measured.to_dict())
+    return work.store(Step.JUDGED, {"k": protected(measured.k)}, after=measured.to_dict())
 
 
 def unmet(measured: Measured, safeguards: Safeguards) -> list[str]:
