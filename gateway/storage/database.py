@@ -5,6 +5,7 @@ from typing import Any
 
 from alembic import command
 from alembic.config import Config
+from alembic.util import CommandError
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
@@ -66,6 +67,12 @@ def upgrade(engine: Engine) -> None:
         with engine.begin() as connection:
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
+    except CommandError:
+        raise Invalid(
+            "the database was written by a newer version of this software",
+            place="GATEWAY_DATABASE_URL",
+            cure="install that version again, or restore a backup from before it",
+        ) from None
     except SQLAlchemyError as error:
         raise Invalid(
             f"the database cannot be opened ({type(error).__name__})",

@@ -55,7 +55,10 @@ class Store:
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """A connection that only reads, with one consistent view."""
-        with self.engine.connect().execution_options(**{READING: True}) as connection:
+        options: dict[str, Any] = {READING: True}
+        if self.engine.dialect.name == "postgresql":  # where each statement would otherwise see what was saved since
+            options |= {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+        with self.engine.connect().execution_options(**options) as connection:
             yield connection
 
     def _one(self, connection: Connection, table: Any, key: str, what: str) -> Any:
