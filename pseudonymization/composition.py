@@ -156,6 +156,10 @@ def offers(
 
     Two kinds are tried: the levels of an earlier release, pinned (columns it did not have are not released); and the
     best recoding of which every class stays safe when joined with all earlier releases, with nobody blanked.
+
+    Whom an earlier release blanked is not pinned: blanks are always those of `outliers`' rule, which a release that
+    goes on from its stored levels can work out again. A set of blanks taken over from elsewhere would have to be
+    stored with the plan, or the release would go on with other blanks than those that were found to compose.
     """
     candidates: list[Offer] = []
     for view in earlier:
