@@ -20,8 +20,6 @@ class EventKind(StrEnum):
     DATASET_ACCEPTED = "dataset.accepted"
     DATASET_CHECKED = "dataset.checked"
     DATASET_READ = "dataset.read"
-    POLICY_READ = "policy.read"
-    POLICY_CHANGED = "policy.changed"
     REQUEST_DRAFTED = "request.drafted"
     REQUEST_SUBMITTED = "request.submitted"
     REQUEST_RETURNED = "request.returned"
@@ -71,3 +69,43 @@ class Event:
     about: Mapping[str, str] = field(default_factory=dict)
     facts: Mapping[str, str | int | float | bool | list[str] | None] = field(default_factory=dict)
     personal: Mapping[str, str] = field(default_factory=dict)
+
+
+MEANING: Mapping[EventKind, str] = {
+    EventKind.GATEWAY_INITIALISED: "the first accounts were made",
+    EventKind.USER_ADDED: "an account was added",
+    EventKind.ROLE_GRANTED: "a role was given, in one study or in all",
+    EventKind.ROLE_REVOKED: "a role was taken away",
+    EventKind.TOKEN_ISSUED: "an API token was issued; its scopes and end",
+    EventKind.TOKEN_REVOKED: "an API token was ended early",
+    EventKind.SIGN_IN: "someone came with a token that is missing, unknown, ended or revoked",
+    EventKind.KEY_USED: "a signing key of the gateway was used; its fingerprint and what for",
+    EventKind.DATASET_ADDED: "a study or its new content was registered; version and content digest",
+    EventKind.DATASET_ACCEPTED: "the certain proposals of a column file were taken",
+    EventKind.DATASET_CHECKED: "a column file was read again; the version that follows",
+    EventKind.DATASET_READ: "the catalogue or one study was looked at",
+    EventKind.REQUEST_DRAFTED: "a request was drafted or amended",
+    EventKind.REQUEST_SUBMITTED: "a request was handed in; the verdict, its rules, digest of the facts",
+    EventKind.REQUEST_RETURNED: "a request was given back with a question",
+    EventKind.REQUEST_APPROVED: "one approver said yes; the verdict as of that day, how many were needed",
+    EventKind.REQUEST_REFUSED: "a request was refused",
+    EventKind.REQUEST_WITHDRAWN: "a request was taken back by who made it",
+    EventKind.REQUEST_READ: "a request, its decision or the list was looked at",
+    EventKind.DECISION_MADE: "the rules were tried on facts, or a decision was made again",
+    EventKind.RELEASE_STARTED: "a worker began a release, or a steward queued it again",
+    EventKind.RELEASE_STEP: "a step or a table of a release was stored; digests",
+    EventKind.RELEASE_FAILED: "a release stopped; at which step, by which rule or kind of fault",
+    EventKind.RELEASE_COMPLETED: "a release is complete; its manifest's digest. Written before anything can be fetched",
+    EventKind.RELEASE_REVOKED: "a release was ended early",
+    EventKind.RELEASE_EXPIRED: "a release came to its end",
+    EventKind.RELEASE_READ: "the state or the list of files of a release was looked at",
+    EventKind.DOWNLOAD_STARTED: "a file is about to be served. Written before the first byte",
+    EventKind.DOWNLOAD_ENDED: "which bytes really left, from where and how many",
+    EventKind.AUDIT_READ: "events or accounts were looked at",
+    EventKind.AUDIT_VERIFIED: "the whole log was read again; size, root, number of findings",
+    EventKind.ACCESS_DENIED: "the access rules said no; which row or scope",
+    EventKind.INPUT_REFUSED: "a rule about data or the form of the input said no",
+    EventKind.PERSONAL_ERASED: "the personal text of events was erased; of which ones",
+    EventKind.FAILURE: "something of the gateway's own failed; the incident's id",
+}
+"""What each kind means and what its facts tell. The table in the log's README is made from this."""

@@ -36,8 +36,16 @@ def pack(work: Work) -> Work:
         shelf.write(folder, shelf.LOG_KEY, f"{gateway.signer.verifier}\n".encode()),
         shelf.write(folder, shelf.CHECKER, _checker()),
     ]
+    signing_key = gateway.keys.manifest.public_key()
+    used = Event(
+        EventKind.KEY_USED,
+        SYSTEM.id,
+        about=work.about,
+        facts={"key": signing.fingerprint(signing_key), "for": "manifest"},
+    )
+    gateway.store.record(used, now=gateway.now())
     content = manifest.build(work, tables, beside, created, expires)
-    public = signing.public_text(gateway.keys.manifest.public_key())
+    public = signing.public_text(signing_key)
     files = [
         *sealed,
         *beside,
