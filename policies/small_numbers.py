@@ -23,6 +23,10 @@ class CellRule:
     suppress_to: int
     round_to: int = 1
 
+    def __post_init__(self) -> None:
+        if self.suppress_to < 0 or self.round_to < 1:
+            raise ValueError("`suppress_to` is at least 0 and `round_to` at least 1")
+
     def shown(self, count: int) -> int | str:
         """How one count shows when nothing beside it matters. Halves go up."""
         if 1 <= count <= self.suppress_to:

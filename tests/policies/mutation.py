@@ -137,7 +137,7 @@ def noticed(rules: Rules, cases: list[Case], *, by_calendar: bool = True) -> str
         for case in cases:
             if misses(case.expected, decide(case.facts, rules, case.as_of)):
                 return case.id
-    except RuleFault:
+    except (RuleFault, ValueError):
         return "loader"
     return ""
 
