@@ -56,8 +56,8 @@ class Scanner:
         self._days = subjects.days
         long, short, words = _kinds(subjects, study)
         self.unsearched = _crowded(short)
-        short = {value: kind for value, kind in short.items() if len(spelling(value)) not in self.unsearched}
-        self._long, self._short, self._words = Tokens(long), Tokens(short), Tokens(words)
+        short = {spelled: kind for spelled, kind in short.items() if len(spelled) not in self.unsearched}
+        self._long, self._short, self._words = map(Tokens.of_spelled, (long, short, words))
         self._long_shape, self._short_shape = _shapes(long), _shapes(short)
         self._hits: dict[Hit, None] = {}
 
@@ -143,7 +143,7 @@ class Scanner:
 
 
 def _kinds(subjects: Subjects, study: Study) -> tuple[dict[str, str], dict[str, str], dict[str, str]]:
-    """Every value to search for and its kind: telling by itself, short, or a name of one word."""
+    """Every value to search for, as spelled, and its kind: telling by itself, short, or a name of one word."""
     known = dict.fromkeys(subjects.ids.to_pylist(), "subject id")
     for alias in subjects.aliases:
         known.setdefault(alias, "part of a subject id")
@@ -153,24 +153,26 @@ def _kinds(subjects: Subjects, study: Study) -> tuple[dict[str, str], dict[str, 
         for value in values:
             if not is_date(value):
                 known.setdefault(value, kind)
-    long, short, words = {}, {}, {}
+    long: dict[str, str] = {}
+    short: dict[str, str] = {}
+    words: dict[str, str] = {}
     for value, kind in known.items():
-        letters = spelling(value).replace(" ", "")
+        spelled = spelling(value)
+        letters = spelled.replace(" ", "")
         if len(letters) < SHORTEST:
             continue
-        if kind == "direct identifier" and spelling(value).isalpha():
-            words[value] = kind
+        if kind == "direct identifier" and spelled.isalpha():
+            words.setdefault(spelled, kind)
         elif len(letters) >= _LONG or (len(letters) > SHORTEST and not letters.isdecimal()):
-            long[value] = kind
+            long.setdefault(spelled, kind)
         else:
-            short[value] = kind
+            short.setdefault(spelled, kind)
     return long, short, words
 
 
 def _crowded(short: Iterable[str]) -> frozenset[int]:
     """Lengths at which short numeric ids are too many to tell an id from any other number."""
-    spelled = {spelling(value) for value in short}
-    lengths = [len(value) for value in spelled if value.isdecimal()]
+    lengths = [len(value) for value in short if value.isdecimal()]
     return frozenset(size for size in set(lengths) if lengths.count(size) > _CROWDED * 10**size)
 
 
@@ -179,20 +181,25 @@ def _shapes(values: Iterable[str]) -> str:
 
     Where their shapes are too many for a pattern, each is made looser, and at last everything goes through.
     """
-    runs = [spelling(value).split() for value in values]
+    runs = {tuple(map(_run_kind, value.split())) for value in values}
     for letters in ("[A-Za-z]{%d}", "[A-Za-z]+"):
-        shapes = {"[^0-9A-Za-z]{1,3}".join(_run_shape(run, letters) for run in value) for value in runs}
+        shapes = {"[^0-9A-Za-z]{1,3}".join(_run_shape(*run, letters) for run in value) for value in runs}
         if len(shapes) <= _MOST_SHAPES:
             return f"{_EDGE[0]}(?:{'|'.join(sorted(shapes))}){_EDGE[1]}"
     return ""
 
 
-def _run_shape(run: str, letters: str) -> str:
-    """What the run looks like. Only ASCII is told apart: classes of all letters are slow to compile."""
-    if run.isascii() and run.isdecimal():
-        return f"[0-9]{{{len(run)}}}"
-    if run.isascii() and run.isalpha():
-        return letters % len(run) if "%" in letters else letters
+def _run_kind(run: str) -> tuple[str, int]:
+    """What a run is made of, and its length. Only ASCII is told apart: classes of all letters are slow to compile."""
+    kind = "digits" if run.isascii() and run.isdecimal() else "letters" if run.isascii() and run.isalpha() else "any"
+    return kind, len(run)
+
+
+def _run_shape(kind: str, length: int, letters: str) -> str:
+    if kind == "digits":
+        return f"[0-9]{{{length}}}"
+    if kind == "letters":
+        return letters % length if "%" in letters else letters
     return r"[0-9A-Za-z\x{80}-\x{10FFFF}]+"
 
 

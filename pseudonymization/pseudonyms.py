@@ -19,6 +19,7 @@ ALPHABET = "23456789BCDFGHJKMNPQRSTVWXZ"
 """Digits and consonants without 0, 1, I, L, O, U: no look-alikes and, without vowels, no words."""
 
 LETTERS = 12
+_PAIRS = [first + second for second in ALPHABET for first in ALPHABET]
 ROOT_BYTES = 32
 _DIGEST_BYTES = 16
 
@@ -80,11 +81,13 @@ def _number(secret: bytes, value: str) -> int:
 
 
 def _spell(number: int, prefix: str) -> str:
-    letters = []
-    for _ in range(LETTERS):
-        number, rest = divmod(number, len(ALPHABET))
-        letters.append(ALPHABET[rest])
-    return f"{prefix}-{''.join(letters[:4])}-{''.join(letters[4:8])}-{''.join(letters[8:])}"
+    number %= len(ALPHABET) ** LETTERS
+    pairs = []
+    for _ in range(0, LETTERS, 2):
+        number, rest = divmod(number, len(_PAIRS))
+        pairs.append(_PAIRS[rest])
+    letters = "".join(pairs)[:LETTERS]
+    return f"{prefix}-{letters[:4]}-{letters[4:8]}-{letters[8:]}"
 
 
 def _distinct(secret: bytes, originals: Sequence[str], prefix: str, what: str) -> list[str]:

@@ -6,7 +6,7 @@ found in `TERM_1015`, unless asked for (`loose`: file names are written so).
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -29,6 +29,10 @@ def spelling(value: str) -> str:
     return " ".join(run.casefold() for run in _RUN.findall(value))
 
 
+def _sizes(spelled: Iterable[str]) -> list[int]:
+    return sorted({value.count(" ") + 1 for value in spelled}, reverse=True)
+
+
 class Tokens:
     """Known values and what each stands for. Longer values win over shorter ones that start at the same place."""
 
@@ -37,7 +41,14 @@ class Tokens:
         for value, entry in entries.items():
             if spelled := spelling(value):
                 self._entries.setdefault(spelled, entry)
-        self._sizes = sorted({spelled.count(" ") + 1 for spelled in self._entries}, reverse=True)
+        self._sizes = _sizes(self._entries)
+
+    @classmethod
+    def of_spelled(cls, entries: Mapping[str, str]) -> "Tokens":
+        """Tokens of values that stand as `spelling` writes them."""
+        tokens = cls({})
+        tokens._entries, tokens._sizes = dict(entries), _sizes(entries)
+        return tokens
 
     def __len__(self) -> int:
         return len(self._entries)

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import overload
@@ -29,6 +30,7 @@ OPENERS: Mapping[str, Callable[[Path], TableFile]] = MappingProxyType(
 _MAGIC: Mapping[str, bytes] = MappingProxyType(
     {".xpt": xport.MAGIC, ".sas7bdat": sas7bdat.MAGIC, ".parquet": parquet.MAGIC}
 )
+_MOST_OPENED = 256
 _TABLES = "XPORT (.xpt), SAS7BDAT (.sas7bdat), CSV (.csv) or Parquet (.parquet)"
 
 
@@ -80,6 +82,13 @@ def open_table(path: Path) -> TableFile:
     """
     if not path.is_file():
         raise NotFound("no such file", place=path.name, cure="check the path")
+    found = path.stat()
+    return _opened(path, found.st_mtime_ns, found.st_size, found.st_ino)
+
+
+@lru_cache(maxsize=_MOST_OPENED)
+def _opened(path: Path, _changed: int, _size: int, _inode: int) -> TableFile:
+    """What a file says of itself is read once, for as long as the file is the same; rows are not kept."""
     ending = path.suffix.lower()
     if ending not in OPENERS:
         raise Invalid("not a table format that is read", place=path.name, cure=f"store it as {_TABLES}")

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
 import pyarrow as pa
@@ -17,7 +18,13 @@ from pseudonymization.subjects import ONE_ROW_EACH
 
 def whole_study(version: DatasetVersion) -> Study:
     """The study as its column file describes it."""
-    return columnfile.loads(version.column_file, place=f"{version.dataset} column file")
+    return _read(version.column_file, f"{version.dataset} column file")
+
+
+@lru_cache(maxsize=16)
+def _read(column_file: str, place: str) -> Study:
+    """A release asks for its study at every step; the same text is read once."""
+    return columnfile.loads(column_file, place=place)
 
 
 def requested_study(version: DatasetVersion, terms: Terms) -> Study:
