@@ -1,11 +1,12 @@
 """`gateway requests`: draft, submit, decide, answer."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from gateway.actions import requests
+from gateway.actions import obligations, requests
 from gateway.actions.terms import read_document
 from gateway.api.views import decision_view, request_view
 from gateway.cli.session import LOCAL_ACCOUNT, AsJson, AsUser, begin, noting, out, say_json, say_pairs, say_table
@@ -122,3 +123,34 @@ def say_verdict(verdict: Any) -> None:
         out.print(f"  condition: {condition['says'] or condition['sentence']} ({condition['article']})")
     if verdict["missing"]:
         out.print(f"  missing: {', '.join(verdict['missing'])}")
+
+
+@app.command("obligations")
+def open_obligations(
+    everything: Annotated[bool, typer.Option("--all", help="Also those that were met.")] = False,
+    user: AsUser = LOCAL_ACCOUNT,
+    json: AsJson = False,
+) -> None:
+    """What releases oblige someone to do, soonest first."""
+    session = begin(user)
+    found = obligations.listing(session.gateway, session.actor, open_only=not everything)
+    if json:
+        say_json([asdict(one) for one in found])
+        return
+    rows = [
+        (one.id, one.due.date() if one.due else "–", "met" if one.met else "open", one.says, one.rule) for one in found
+    ]
+    say_table("Obligations", ("id", "due", "state", "what", "rule"), rows, empty="no open obligations")
+
+
+@app.command("met")
+def met(
+    key: Annotated[str, typer.Argument(help="The obligation's id (o-…)")],
+    evidence: Annotated[str, typer.Option(help="Where it can be seen that it was done.")],
+    user: AsUser = LOCAL_ACCOUNT,
+    json: AsJson = False,
+) -> None:
+    """Note that an obligation was met."""
+    session = begin(user)
+    one = obligations.meet(session.gateway, session.actor, key, evidence=evidence)
+    say_json(asdict(one)) if json else out.print(f"{one.id} is met")

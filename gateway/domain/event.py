@@ -35,6 +35,7 @@ class EventKind(StrEnum):
     RELEASE_REVOKED = "release.revoked"
     RELEASE_EXPIRED = "release.expired"
     RELEASE_READ = "release.read"
+    OBLIGATION_MET = "obligation.met"
     DOWNLOAD_STARTED = "download.started"
     DOWNLOAD_ENDED = "download.ended"
     AUDIT_READ = "audit.read"
@@ -99,6 +100,7 @@ MEANING: Mapping[EventKind, str] = {
     EventKind.RELEASE_REVOKED: "a release was ended early",
     EventKind.RELEASE_EXPIRED: "a release came to its end",
     EventKind.RELEASE_READ: "the state or the list of files of a release was looked at",
+    EventKind.OBLIGATION_MET: "a condition of a release was shown to be met; which rule asked for it",
     EventKind.DOWNLOAD_STARTED: "a file is about to be served. Written before the first byte",
     EventKind.DOWNLOAD_ENDED: "which bytes really left, from where and how many",
     EventKind.AUDIT_READ: "events or accounts were looked at",

@@ -62,3 +62,17 @@ class ReleaseFile:
     name: str
     size: int
     sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Obligation:
+    """A condition of a release that somebody must meet: what, by when, and whether it was shown to be met."""
+
+    id: str
+    release: str
+    dataset: str
+    rule: str
+    says: str
+    due: datetime | None
+    met: datetime | None = None
+    evidence: str = ""

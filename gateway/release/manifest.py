@@ -53,7 +53,8 @@ def build(
         "risk": {
             "before": _risk(values["before"]),
             "after": _risk(values["after"]),
-            "note": "shares of subjects; an empty cell matches only empty cells",
+            "attempt": plan.safeguards.attempt,
+            "note": "average_risk is attempt × mean(1 / class size); an empty cell matches only empty cells",
         },
         "utility": values["utility"],
         "tables": [dict(tables[name].value) for name in sorted(tables)],

@@ -11,7 +11,7 @@ from gateway.domain.event import Event, EventKind
 from gateway.domain.release import ReleaseFile, Step
 from gateway.domain.request import Move, move
 from gateway.errors import Broken
-from gateway.release import manifest, report, shelf
+from gateway.release import manifest, obligations, report, shelf
 from gateway.release.work import SHARES, Work
 from gateway.storage.jobs import Finish, Hold, JobState
 
@@ -114,7 +114,8 @@ def deliver(work: Work) -> Work:
     release = replace(work.release, step=Step.DELIVERED, progress=1.0, values={**work.release.values, "files": files})
     request = replace(work.request, status=move(work.request.status, Move.COMPLETE), updated=now)
     event = Event(EventKind.RELEASE_STEP, SYSTEM.id, about=work.about, facts={"step": Step.DELIVERED.value})
-    gateway.store.save(release, request, event=event, now=now, job=Finish(work.claim, JobState.DONE))
+    duties = obligations.of_release(work, now)
+    gateway.store.save(release, request, *duties, event=event, now=now, job=Finish(work.claim, JobState.DONE))
     shelf.discard(folder, work.claim)
     gateway.publish()
     work.progress(Step.DELIVERED.value, 1.0)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gateway.domain.release import Release, ReleaseFile
-from gateway.errors import NotFound
+from gateway.errors import Broken, NotFound
 from gateway.storage.jobs import Claim
 
 MANIFEST, SIGNATURE, PUBLIC_KEY, REPORT = "manifest.json", "manifest.sig", "manifest.pub", "report.html"
@@ -108,8 +108,13 @@ def find(folder: Path, release: Release, name: str) -> tuple[Path, ReleaseFile]:
 
     Raises:
         NotFound: the release has no such file.
+        Broken: it has, but what lies on the disk is not that.
     """
     for file in listing(release):
-        if file.name == name:
-            return extract(folder, release.id) / name, file
+        if file.name != name:
+            continue
+        path = extract(folder, release.id) / name
+        if not path.is_file() or path.stat().st_size != file.size:
+            raise Broken("a delivered file is gone from the disk, or has another size", incident=f"file-{release.id}")
+        return path, file
     raise NotFound("the release has no such file", place="file", cure="list its files first")

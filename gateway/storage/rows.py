@@ -11,12 +11,12 @@ from sqlalchemy import Connection, Row, Table, delete, insert, select, update
 from gateway.domain.account import Account, Decision, Grant, Token
 from gateway.domain.actor import Actor
 from gateway.domain.dataset import Dataset, DatasetVersion
-from gateway.domain.release import Release, ReleaseTable, Step
+from gateway.domain.release import Obligation, Release, ReleaseTable, Step
 from gateway.domain.request import Approval, Request, RowFilter, Status, Terms
 from gateway.errors import NotPossible
 from gateway.storage import tables as t
 
-Thing = Account | Grant | Token | Dataset | DatasetVersion | Request | Decision | Release | ReleaseTable
+Thing = Account | Grant | Token | Dataset | DatasetVersion | Request | Decision | Release | ReleaseTable | Obligation
 
 
 def plain(value: Any) -> Any:
@@ -144,6 +144,12 @@ def _(thing: Release, connection: Connection) -> None:
 def _(thing: ReleaseTable, connection: Connection) -> None:
     values = {"value": plain(thing.value), "contribution": thing.contribution}
     _put(connection, t.release_tables, {"release": thing.release, "name": thing.name}, values)
+
+
+@write.register
+def _(thing: Obligation, connection: Connection) -> None:
+    values = asdict(thing)
+    _put(connection, t.obligations, {"id": values.pop("id")}, values)
 
 
 def read_terms(content: Mapping[str, Any]) -> Terms:

@@ -11,7 +11,7 @@ from gateway.domain.account import Account, Decision, Token
 from gateway.domain.actor import EVERY_STUDY, Actor
 from gateway.domain.dataset import Dataset, DatasetVersion
 from gateway.domain.event import Event
-from gateway.domain.release import Release, ReleaseTable, Step
+from gateway.domain.release import Obligation, Release, ReleaseTable, Step
 from gateway.domain.request import Request, Status
 from gateway.errors import NotFound
 from gateway.storage import jobs, rows
@@ -168,6 +168,20 @@ class Store:
             found = [row._asdict() for row in connection.execute(query)]
         sent = [(row.pop("sent"), row.pop("dataset"), Decision(**row)) for row in found]
         return [entry for entry in sent if entry[2].facts["exporter"]["org"] == exporter]
+
+    def obligations(self, *, seen_by: Actor, open_only: bool = True) -> list[Obligation]:
+        """The obligations of releases this actor may see, soonest first, those without a date last."""
+        query = (
+            select(t.obligations)
+            .join(t.releases, t.releases.c.id == t.obligations.c.release)
+            .join(t.requests, t.requests.c.id == t.releases.c.request)
+            .where(visible(seen_by))
+        )
+        if open_only:
+            query = query.where(t.obligations.c.met.is_(None))
+        with self.reading() as connection:
+            found = [Obligation(**row._asdict()) for row in connection.execute(query)]
+        return sorted(found, key=lambda one: (one.due is None, one.due.timestamp() if one.due else 0.0, one.id))
 
     def release_tables(self, release: str) -> dict[str, ReleaseTable]:
         """The tables that stand sealed already."""

@@ -157,6 +157,19 @@ release_tables = Table(
     Column("contribution", LargeBinary, nullable=False),
 )
 
+obligations = Table(
+    "obligations",
+    metadata,
+    _id(),
+    Column("release", ForeignKey("releases.id"), nullable=False, index=True),
+    Column("dataset", String(64), nullable=False),
+    Column("rule", String(100), nullable=False),
+    Column("says", Text, nullable=False),
+    Column("due", Moment),
+    Column("met", Moment),
+    Column("evidence", Text, nullable=False),
+)
+
 jobs = Table(
     "jobs",
     metadata,
