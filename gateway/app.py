@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from gateway import audit, logs, worker
 from gateway.actions import logkeeping
 from gateway.api import audit as audit_routes
-from gateway.api import datasets, log, problems, releases, requests
+from gateway.api import datasets, examples, log, problems, releases, requests
 from gateway.context import Gateway
 
 DESCRIPTION = (
@@ -63,10 +63,9 @@ def build(gateway: Gateway, *, with_worker: bool = False) -> FastAPI:
         description=DESCRIPTION,
         lifespan=lifespan,
         telemetry={"auto_configure": False},
-        max_body_size=gateway.settings.max_body_bytes,
     )
     app.state.gateway = gateway
-    problems.install(app)
+    problems.install(app, most_bytes=gateway.settings.max_body_bytes)
     for room in (datasets, requests, releases, audit_routes, log):
-        app.include_router(room.router)
+        app.include_router(room.router, responses=examples.refusals() if room is not log else None)
     return app

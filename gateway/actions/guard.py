@@ -32,10 +32,7 @@ def allow(
     Raises:
         NotAllowed: naming the row that denies, or the roles that could.
     """
-    if actor.scopes is not None and not _in_scope(actor.scopes, obj, act):
-        raise NotAllowed(
-            f"this token may not {act} a {obj}", rule="token-scope", cure=f"use a token with the scope `{obj}:{act}`"
-        )
+    within_scope(actor, obj, act)
     roles = {name: set(held) for name, held in actor.roles.items()}
     verdict = gateway.enforcer.may(roles, actor.id, study, obj, act, env or {})
     if not verdict.allowed:
@@ -47,8 +44,16 @@ def allow(
     return verdict.name
 
 
-def _in_scope(scopes: frozenset[str], obj: str, act: str) -> bool:
-    return not scopes.isdisjoint({f"{obj}:{act}", f"{obj}:*", "*"})
+def within_scope(actor: Actor, obj: str, act: str) -> None:
+    """Ask the token alone: for what every role may do, each seeing its own.
+
+    Raises:
+        NotAllowed: the actor came with a token whose scopes do not hold this.
+    """
+    if actor.scopes is not None and actor.scopes.isdisjoint({f"{obj}:{act}", f"{obj}:*", "*"}):
+        raise NotAllowed(
+            f"this token may not {act} a {obj}", rule="token-scope", cure=f"use a token with the scope `{obj}:{act}`"
+        )
 
 
 def translate(error: Exception) -> GatewayError:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from gateway.actions import decisions
-from gateway.actions.guard import action, allow
+from gateway.actions.guard import action, allow, within_scope
 from gateway.actions.terms import read_terms
 from gateway.context import Gateway
 from gateway.crypto import recipients
@@ -184,6 +184,7 @@ def decision_of(gateway: Gateway, actor: Actor, key: str) -> Decision | None:
 @action("request", "list")
 def listing(gateway: Gateway, actor: Actor, *, status: Status | None = None) -> Sequence[Request]:
     """The requests the actor may see, newest first. Each role lists what it may see, so nobody is turned away."""
+    within_scope(actor, "request", "list")
     found = gateway.store.requests(seen_by=actor, status=status)
     event = Event(EventKind.REQUEST_READ, actor.id, facts={"what": "list", "shown": len(found)})
     gateway.store.record(event, now=gateway.now())

@@ -7,7 +7,9 @@ from fastapi import APIRouter, Query
 
 from gateway import audit as log
 from gateway.actions import audits
+from gateway.api import examples
 from gateway.api.doors import Caller, Here
+from gateway.api.examples import answers
 
 router = APIRouter(prefix="/v1/audit", tags=["audit"])
 
@@ -27,7 +29,7 @@ def event_view(event: log.LoggedEvent) -> dict[str, Any]:
     }
 
 
-@router.get("/events")
+@router.get("/events", responses=answers(examples.EVENTS))
 def list_events(
     gateway: Here,
     actor: Caller,
@@ -46,7 +48,7 @@ def list_events(
     return {"events": [event_view(event) for event in page.events], "cursor": page.cursor}
 
 
-@router.post("/verify")
+@router.post("/verify", responses=answers(examples.SOUND))
 def verify_log(gateway: Here, actor: Caller) -> dict[str, Any]:
     """Read the whole log again and say whether it is sound."""
     found = audits.verify(gateway, actor)

@@ -7,6 +7,8 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.middleware.body_limit import RequestBodyLimitMiddleware
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway import logs
 from gateway.actions import guard
@@ -50,8 +52,32 @@ def answer(error: GatewayError) -> JSONResponse:
     return JSONResponse(problem(error), status_of(error), headers=dict(headers), media_type=MEDIA)
 
 
-def install(app: FastAPI) -> None:
-    """Let every failure of the app leave as a problem document."""
+class PlainTooLarge:
+    """ASGI: a body above the limit is refused by the framework in plain text; here it becomes a problem document."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass all through but that one answer."""
+        replaced = False
+
+        async def told(message: Message) -> None:
+            nonlocal replaced
+            if message["type"] == "http.response.start" and message["status"] == 413:
+                replaced = True
+                content = {"type": "about:blank", "title": "Content Too Large", "status": 413}
+                await JSONResponse(content, 413, media_type=MEDIA)(scope, receive, send)
+            elif not replaced:
+                await send(message)
+
+        await self.app(scope, receive, told)
+
+
+def install(app: FastAPI, *, most_bytes: int) -> None:
+    """Let every failure of the app leave as a problem document; bodies above `most_bytes` are one."""
+    app.add_middleware(RequestBodyLimitMiddleware, max_body_size=most_bytes)
+    app.add_middleware(PlainTooLarge)
 
     @app.exception_handler(GatewayError)
     def _ours(_request: Request, error: GatewayError) -> JSONResponse:

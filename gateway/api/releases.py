@@ -6,7 +6,9 @@ from fastapi import APIRouter, Header
 from fastapi.responses import Response
 
 from gateway.actions import releases
+from gateway.api import examples
 from gateway.api.doors import Caller, Here
+from gateway.api.examples import answers
 from gateway.api.requests import Note
 from gateway.api.serving import serve
 from gateway.api.views import file_view, release_view
@@ -14,13 +16,13 @@ from gateway.api.views import file_view, release_view
 router = APIRouter(prefix="/v1/releases", tags=["releases"])
 
 
-@router.get("/{key}")
+@router.get("/{key}", responses=answers(examples.RELEASE))
 def show_release(gateway: Here, actor: Caller, key: str) -> dict[str, Any]:
     """Which step it is at, and how far."""
     return release_view(releases.status(gateway, actor, key))
 
 
-@router.get("/{key}/files")
+@router.get("/{key}/files", responses=answers(examples.FILES))
 def list_files(gateway: Here, actor: Caller, key: str) -> dict[str, Any]:
     """The files of a delivered release, with sizes and SHA-256."""
     return {"files": [file_view(file) for file in releases.files(gateway, actor, key)]}
@@ -51,13 +53,13 @@ def fetch_file(
     return serve(gateway, actor, releases.download(gateway, actor, key, name, asked=asked), asked, only_if)
 
 
-@router.post("/{key}/start")
+@router.post("/{key}/start", responses=answers(examples.RELEASE))
 def start_release(gateway: Here, actor: Caller, key: str) -> dict[str, Any]:
     """Start one again that stopped."""
     return release_view(releases.start(gateway, actor, key))
 
 
-@router.post("/{key}/revoke")
+@router.post("/{key}/revoke", responses=answers({**examples.RELEASE, "revoked": True}))
 def revoke_release(gateway: Here, actor: Caller, key: str, body: Note) -> dict[str, Any]:
     """End one: nothing more is served."""
     return release_view(releases.revoke(gateway, actor, key, note=body.note))

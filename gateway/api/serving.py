@@ -12,7 +12,7 @@ from gateway.context import Gateway
 from gateway.domain.actor import Actor
 
 _CHUNK = 1 << 18
-_ONE_RANGE = re.compile(r"bytes=(\d*)-(\d*)")
+_ONE_RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 MEDIA = {".json": "application/json", ".html": "text/html; charset=utf-8", ".py": "text/x-python; charset=utf-8"}
 
 
