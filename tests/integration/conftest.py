@@ -158,10 +158,10 @@ PEOPLE = {
 }
 
 
-def found_world(base: Path, trial: Path) -> World:
+def found_world(base: Path, trial: Path, *, database_url: str = "") -> World:
     home, study, clock = base / "home", base / "study", Clock()
     shutil.copytree(trial, study)
-    gateway = replace(open_gateway(Settings(home=home)), now=clock)
+    gateway = replace(open_gateway(Settings(home=home, database_url=database_url)), now=clock)
     steward = accounts.found(gateway, steward="local", name="S. Steward")
     world = World(home, study, clock, gateway, TestClient(build(gateway), raise_server_exceptions=False))
     operator = gateway.store.actor("operator")
@@ -192,6 +192,20 @@ def world(trial: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Wor
     with built.client:
         yield built
     built.gateway.store.engine.dispose()
+
+
+@pytest.fixture
+def world_on(trial: Path, tmp_path: Path) -> Iterator[Callable[[str], World]]:
+    """Makes a gateway on a database of one's choice."""
+    made: list[World] = []
+
+    def make(database_url: str) -> World:
+        made.append(found_world(tmp_path, trial, database_url=database_url))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.gateway.store.engine.dispose()
 
 
 @pytest.fixture

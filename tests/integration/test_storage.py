@@ -16,6 +16,7 @@ from sqlalchemy import Engine, create_engine, func, select, text
 from sqlalchemy.engine import make_url
 
 from gateway import audit
+from gateway.client import package
 from gateway.domain.account import Account, Decision, Grant, Token
 from gateway.domain.actor import Actor
 from gateway.domain.dataset import Dataset, DatasetVersion
@@ -113,6 +114,18 @@ def shelf(engine: Engine) -> Shelf:
     made.save(*people, *grants, dataset("one"), dataset("two"))
     made.save(request("q-1", "r.okafor"), request("q-2", "r.lind", "two"))
     return made
+
+
+# The whole line
+
+
+def test_a_release_goes_its_whole_way_on_either_database(engine: Engine, world_on: Any) -> None:
+    world = world_on(engine.url.render_as_string(hide_password=False))
+    release = world.released(tables=["DM", "AE"])
+    assert package.verify(world.folder(release)).sound
+    assert world.call("auditor", "POST", "/v1/audit/verify").json()["sound"] is True
+    name = f"/v1/releases/{release.id}/files/DM.parquet.age"
+    assert world.call("researcher", "GET", name).content == (world.folder(release) / "DM.parquet.age").read_bytes()
 
 
 # The schema
