@@ -36,11 +36,12 @@ def allow(
     roles = {name: set(held) for name, held in actor.roles.items()}
     verdict = gateway.enforcer.may(roles, actor.id, study, obj, act, env or {})
     if not verdict.allowed:
-        raise NotAllowed(
-            f"you may not {act} this {obj}: {verdict.because}",
-            rule=verdict.name,
-            cure="ask an operator for a role that may, or someone who holds it",
+        cure = (
+            "ask someone who holds such a role, or an operator to give you one"
+            if verdict.roles_that_could
+            else "no role of yours changes this: someone else has to do it"
         )
+        raise NotAllowed(f"you may not {act} this {obj}: {verdict.because}", rule=verdict.name, cure=cure)
     return verdict.name
 
 

@@ -8,6 +8,7 @@ import typer
 
 from gateway.actions import audits
 from gateway.api.audit import event_view
+from gateway.audit import LoggedEvent
 from gateway.cli.session import LOCAL_ACCOUNT, AsJson, AsUser, begin, out, say_json, say_table
 from gateway.client import watching
 
@@ -18,11 +19,11 @@ NOT_SOUND = 4
 
 @app.command("list")
 def listing(
-    kind: Annotated[str | None, typer.Option(help="For instance release.completed")] = None,
-    who: Annotated[str | None, typer.Option(help="An account id")] = None,
-    about: Annotated[str | None, typer.Option(help="The id of a request, release, dataset or user")] = None,
-    after: Annotated[datetime | None, typer.Option(help="Not before this time (UTC)")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=1000)] = 50,
+    kind: Annotated[str | None, typer.Option(help="Only this kind, for instance release.completed.")] = None,
+    who: Annotated[str | None, typer.Option(help="Only what this account did.")] = None,
+    about: Annotated[str | None, typer.Option(help="Only about this request, release, dataset or user.")] = None,
+    after: Annotated[datetime | None, typer.Option(help="Not before this time (UTC).")] = None,
+    limit: Annotated[int, typer.Option(help="How many at most.", min=1, max=1000)] = 50,
     user: AsUser = LOCAL_ACCOUNT,
     json: AsJson = False,
 ) -> None:
@@ -38,14 +39,27 @@ def listing(
         (
             event.index if event.index is not None else "…",
             event.time.strftime("%Y-%m-%d %H:%M:%S"),
-            event.kind,
-            event.outcome,
             event.actor,
-            " ".join(f"{role}={thing}" for role, thing in event.about.items()),
+            event.kind,
+            _detail(event),
         )
         for event in page.events
     ]
-    say_table("Events", ("index", "time (UTC)", "event", "outcome", "actor", "about"), rows, empty="no such events")
+    names = ("index", "time (UTC)", "actor", "event", "about")
+    say_table("Events, newest first", names, rows, empty="no such events", wrap=("about",))
+    if any(event.index is None for event in page.events):
+        out.print("… waits for its place in the log; `gateway audit verify` and the worker give it one")
+
+
+_ABOUT = ("file", "release", "request", "user", "dataset", "study", "token")
+
+
+def _detail(event: LoggedEvent) -> str:
+    """The nearest thing an event is about, how it ended if not well, and the step, verdict, rule or action."""
+    thing = next((event.about[name] for name in _ABOUT if name in event.about), "")
+    ended = event.outcome if event.outcome != "done" else ""
+    told = [event.facts.get(name) for name in ("action", "step", "verdict", "rule", "fault", "role", "table")]
+    return " ".join(str(word) for word in (thing, ended, *dict.fromkeys(told)) if word)
 
 
 def _utc(time: datetime | None) -> datetime | None:
@@ -71,7 +85,9 @@ def verify(
     if json:
         say_json({"sound": found.sound, "size": found.size, "root": found.root.hex(), "findings": found.findings})
     else:
-        out.print(f"{'sound' if found.sound else 'NOT SOUND'}: {found.size} events, root {found.root.hex()}")
+        out.print(
+            f"{'sound' if found.sound else 'NOT SOUND'}: {found.size} events, root {found.root.hex()}", soft_wrap=True
+        )
         for sentence in (*found.findings, *found.notes):
             out.print(f"  {sentence}", markup=False, soft_wrap=True)
     if not found.sound:

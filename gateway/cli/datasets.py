@@ -1,7 +1,8 @@
 """`gateway datasets`: register studies, settle their columns, look at them."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -71,9 +72,10 @@ def _say(session: Session, dataset: Dataset, waiting: Waiting, *, json: bool) ->
         return
     out.print(f"{dataset.id}: version {dataset.version.id[:16]}, column file {file}", soft_wrap=True)
     rows = [(ref.table, ref.column, why) for ref, why in waiting]
-    say_table(
-        "Unresolved: never released until settled", ("table", "column", "why"), rows, empty="all columns are settled"
-    )
+    empty = "all columns are settled"
+    say_table("Unresolved: never released until settled", ("table", "column", "why"), rows, empty=empty, wrap=("why",))
+    if rows:
+        out.print(f"settle them in the column file, then run `gateway datasets check {dataset.id}`", soft_wrap=True)
 
 
 @app.command("list")
@@ -84,9 +86,9 @@ def listing(user: AsUser = LOCAL_ACCOUNT, json: AsJson = False) -> None:
     if json:
         say_json([dataset_view(dataset) for dataset in found])
         return
-    rows = [(d.id, d.title, d.version.id[:16], d.version.unresolved) for d in found]
+    rows = [(d.id, d.version.id[:16], d.version.unresolved, d.title) for d in found]
     empty = "no studies yet; add one with `gateway datasets add PATH --id ID`"
-    say_table("Datasets", ("id", "title", "version", "unresolved"), rows, empty=empty)
+    say_table("Datasets", ("id", "version", "unresolved", "title"), rows, empty=empty, wrap=("id", "title"))
 
 
 @app.command("show")
@@ -98,6 +100,12 @@ def show(key: Key, user: AsUser = LOCAL_ACCOUNT, json: AsJson = False) -> None:
         say_json({**dataset_view(dataset), "tables": tables})
         return
     for table in tables:
-        rows = [(c["name"], c["role"], c["handling"] or "", c["label"], c["because"]) for c in table["columns"]]
-        names = ("column", "role", "handling", "label", "because")
-        say_table(f"{table['name']} {table['label']}", names, rows, empty="no columns")
+        out.print()
+        rows = [(c["name"], _role(c), c["label"], c["because"]) for c in table["columns"]]
+        names, wrap = ("column", "role", "label", "because"), ("label", "because")
+        say_table(f"{table['name']} {table['label']}", names, rows, empty="no columns", wrap=wrap)
+
+
+def _role(column: Mapping[str, Any]) -> str:
+    handling = f", {column['handling']}" if column["handling"] else ""
+    return f"{column['role']}{handling}".replace("_", " ")

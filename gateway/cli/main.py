@@ -1,20 +1,30 @@
 """`gateway`: all commands, and the one place where an error becomes a sentence and an exit code."""
 
 import sys
+from importlib import metadata
+from typing import Annotated, Any
 
-import click
 import typer
+from typer.exceptions import TyperException
 
 from gateway import logs
 from gateway.actions.guard import translate
 from gateway.cli import audit, datasets, desk, extracts, running, trying, users
 from gateway.cli import requests as request_commands
-from gateway.cli.session import err, say_json
+from gateway.cli.session import err, out, say_json
 from gateway.errors import EXIT, Broken, GatewayError, Invalid, Refused
+
+# Which commands stand together in `gateway --help`.
+PANELS = {
+    "Begin": ("demo", "init", "serve", "worker"),
+    "Data stewards": ("datasets", "requests", "release"),
+    "Partner researchers": ("keys", "verify", "open"),
+    "Auditors and operators": ("audit", "users"),
+    "Rules and tables alone": ("decide", "replay", "tables", "anonymize", "risk"),
+}
 
 app = typer.Typer(
     name="gateway",
-    help="A privacy gateway in front of clinical-trial datasets: decide, de-identify, seal, log.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -30,20 +40,64 @@ trying.add_to(app)
 desk.add_to(app)
 
 
+def _arrange() -> None:
+    """Put each command under its panel."""
+    panels = {name: panel for panel, names in PANELS.items() for name in names}
+    commands: list[Any] = [*app.registered_commands, *app.registered_groups]
+    for command in commands:
+        if command.name in panels:
+            command.rich_help_panel = panels[command.name]
+
+
+_arrange()
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        out.print(f"gateway {metadata.version('trial-data-gateway')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _gateway(
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", callback=_version, is_eager=True)
+    ] = False,
+) -> None:
+    """A privacy gateway in front of clinical-trial datasets: decide, de-identify, seal, log."""
+
+
 def main() -> None:
     """Run one command. Exit codes: 0 done, 1 ours to mend, 2 wrong input, 3 refused, 4 not possible, 5 not found."""
     logs.configure(level="WARNING")
     try:
-        code = app(standalone_mode=False)
+        code = app(standalone_mode=False, prog_name="gateway")
         sys.exit(code if isinstance(code, int) else 0)
-    except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
-    except (click.Abort, KeyboardInterrupt):
+    except TyperException as error:
+        sys.exit(misused(error))
+    except (typer.Abort, KeyboardInterrupt):
         err.print("stopped")
         sys.exit(130)
     except Exception as error:  # noqa: BLE001 - every failure leaves as one sentence
         sys.exit(tell(translate(error)))
+
+
+def misused(error: TyperException) -> int:
+    """Say which argument or option is missing or wrong, and where its help is; returns the exit code.
+
+    A group called without a command answers with its help, which is already written.
+    """
+    sentence = error.format_message().replace("Value error, ", "").rstrip(".")
+    if not sentence.strip():
+        return error.exit_code
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context is not None else "gateway"
+    cure = f"see `{command} --help`"
+    if "--json" in sys.argv:
+        say_json({"error": "Invalid", "reason": sentence, "cure": cure, "place": command, "rule": "", "incident": ""})
+    err.print(sentence[0].lower() + sentence[1:], style="red", markup=False, soft_wrap=True)
+    err.print(f"→ {cure}", markup=False, soft_wrap=True)
+    return error.exit_code
 
 
 def tell(error: GatewayError) -> int:

@@ -9,7 +9,18 @@ import typer
 from gateway.actions import obligations, requests
 from gateway.actions.terms import read_document
 from gateway.api.views import decision_view, request_view
-from gateway.cli.session import LOCAL_ACCOUNT, AsJson, AsUser, begin, noting, out, say_json, say_pairs, say_table
+from gateway.cli.session import (
+    LOCAL_ACCOUNT,
+    AsJson,
+    AsUser,
+    begin,
+    noting,
+    out,
+    say_item,
+    say_json,
+    say_pairs,
+    say_table,
+)
 from gateway.domain.request import Request, Status
 
 app = typer.Typer(help="Requests for data.", no_args_is_help=True)
@@ -55,9 +66,10 @@ def listing(
     if json:
         say_json([request_view(request) for request in found])
         return
-    rows = [(r.id, r.status, r.terms.dataset, r.terms.mode, r.terms.recipient["org"], r.release) for r in found]
-    names = ("id", "status", "dataset", "mode", "recipient", "release")
-    say_table("Requests", names, rows, empty="no requests yet; draft one with `gateway requests draft FILE`")
+    rows = [(r.id, r.status, r.terms.dataset, r.terms.mode, r.release, r.terms.recipient["org"]) for r in found]
+    names = ("id", "status", "dataset", "mode", "release", "recipient")
+    empty = "no requests yet; draft one with `gateway requests draft FILE`"
+    say_table("Requests", names, rows, empty=empty, wrap=("dataset", "recipient"))
 
 
 @app.command("show")
@@ -107,8 +119,12 @@ def _say(request: Request, *, json: bool) -> None:
     if json:
         say_json(view)
         return
-    shown = ("id", "status", "dataset", "mode", "project", "purpose", "destination", "note", "release", "moves")
-    say_pairs({name: view[name] for name in shown if view[name]})
+    shown = ("id", "status", "dataset", "mode", "project", "purpose", "destination", "note", "release")
+    recipient = request.terms.recipient["org"]
+    approved = [approval.approver for approval in request.approvals]
+    moves = [str(one) for one in view["moves"]]
+    more = {"recipient": recipient, "approved by": approved, "possible now": moves or "nothing: this state is final"}
+    say_pairs({name: value for name, value in ({n: view[n] for n in shown} | more).items() if value})
 
 
 def say_verdict(verdict: Any) -> None:
@@ -116,13 +132,15 @@ def say_verdict(verdict: Any) -> None:
     out.print(f"\nthe rules say: [bold]{verdict['decision']}[/bold] (as of {verdict['as_of']})")
     for part in ("denials", "licences", "reviews"):
         for reason in verdict[part]:
-            out.print(f"  {part[:-1]}: {reason['sentence']} ({reason['article']}) \\[{reason['rule']}]")
+            say_item(f"{part[:-1]}: ", f"{reason['sentence']} ({reason['article']}) [{reason['rule']}]")
             if reason["cure"]:
-                out.print(f"    → {reason['cure']}", markup=False)
+                say_item("→ ", reason["cure"], indent=4)
     for condition in verdict["conditions"]:
-        out.print(f"  condition: {condition['says'] or condition['sentence']} ({condition['article']})")
+        say_item("condition: ", f"{condition['says'] or condition['sentence']} ({condition['article']})")
     if verdict["missing"]:
-        out.print(f"  missing: {', '.join(verdict['missing'])}")
+        say_item("missing: ", ", ".join(verdict["missing"]))
+    if verdict["partial_release_allowed"]:
+        say_item("clean by themselves: ", f"{', '.join(verdict['partial_release_allowed'])}; may be asked for alone")
 
 
 @app.command("obligations")
@@ -138,9 +156,10 @@ def open_obligations(
         say_json([asdict(one) for one in found])
         return
     rows = [
-        (one.id, one.due.date() if one.due else "–", "met" if one.met else "open", one.says, one.rule) for one in found
+        (one.id, one.due.date() if one.due else "–", "met" if one.met else "open", f"{one.says} [{one.rule}]")
+        for one in found
     ]
-    say_table("Obligations", ("id", "due", "state", "what", "rule"), rows, empty="no open obligations")
+    say_table("Obligations", ("id", "due", "state", "what"), rows, empty="no open obligations", wrap=("what",))
 
 
 @app.command("met")

@@ -27,7 +27,7 @@ def init(
     steward: Annotated[str, typer.Option(help="Id of the first steward's account.")] = LOCAL_ACCOUNT,
     json: AsJson = False,
 ) -> None:
-    """Make the home folder, keys, database and the first two accounts. Does nothing twice."""
+    """Make the home folder, keys, database and the first two accounts. A second run changes nothing."""
     answer = setup.initialise(settings.load(), steward=steward)
     say_json(answer) if json else say_pairs(answer)
 
@@ -37,7 +37,7 @@ def serve(
     port: Annotated[int, typer.Option(help="Port to listen on.")] = 8000,
     with_worker: Annotated[bool, typer.Option(help="Run releases in this process too.")] = True,
 ) -> None:
-    """Serve the API (see /docs)."""
+    """Serve the HTTP API; /docs describes its calls."""
     logs.configure()
     gateway = open_gateway(settings.load())
     out.print(f"the gateway listens on http://{host}:{port}, its calls are described on http://{host}:{port}/docs")

@@ -14,6 +14,8 @@ app = typer.Typer(help="Accounts, their roles and tokens.", no_args_is_help=True
 keys = typer.Typer(help="Key pairs of recipients.", no_args_is_help=True)
 
 Study = Annotated[str, typer.Option("--study", help="One study, or * for all.")]
+Key = Annotated[str, typer.Argument(help="The account's id.")]
+Role = Annotated[str, typer.Argument(help="researcher, steward, auditor or operator.")]
 
 
 @app.command("add")
@@ -35,7 +37,7 @@ def add(
 
 
 @app.command("grant")
-def grant(key: str, role: str, study: Study = EVERY_STUDY, user: AsUser = OPERATOR, json: AsJson = False) -> None:
+def grant(key: Key, role: Role, study: Study = EVERY_STUDY, user: AsUser = OPERATOR, json: AsJson = False) -> None:
     """Give a role: researcher, steward, auditor or operator."""
     session = begin(user)
     accounts.grant(session.gateway, session.actor, key=key, role=role, study=study)
@@ -43,7 +45,7 @@ def grant(key: str, role: str, study: Study = EVERY_STUDY, user: AsUser = OPERAT
 
 
 @app.command("revoke")
-def revoke(key: str, role: str, study: Study = EVERY_STUDY, user: AsUser = OPERATOR, json: AsJson = False) -> None:
+def revoke(key: Key, role: Role, study: Study = EVERY_STUDY, user: AsUser = OPERATOR, json: AsJson = False) -> None:
     """Take a role away."""
     session = begin(user)
     accounts.revoke(session.gateway, session.actor, key=key, role=role, study=study)
@@ -59,17 +61,20 @@ def listing(user: AsUser = OPERATOR, json: AsJson = False) -> None:
     if json:
         say_json([{"id": i, "name": n, "organisation": o, "roles": r} for i, n, o, r in rows])
     else:
-        say_table("Accounts", ("id", "name", "organisation", "roles"), rows, empty="no accounts yet")
+        names = ("id", "name", "organisation", "roles")
+        say_table("Accounts", names, rows, empty="no accounts yet", wrap=names[1:])
 
 
 def _roles(roles: object) -> str:
     held = dict(roles)  # type: ignore[call-overload]
-    return ", ".join(f"{role} in {study}" for study in sorted(held) for role in sorted(held[study]))
+    return ", ".join(
+        role if study == EVERY_STUDY else f"{role} in {study}" for study in sorted(held) for role in sorted(held[study])
+    )
 
 
 @app.command("token")
 def token(
-    key: str,
+    key: Key,
     days: Annotated[int, typer.Option(help="How long it lives, 1 to 366.")] = 90,
     scope: Annotated[list[str] | None, typer.Option(help="Limit to object:action; may be repeated.")] = None,
     user: AsUser = OPERATOR,
@@ -83,7 +88,11 @@ def token(
 
 
 @app.command("revoke-token")
-def revoke_token(token_id: str, user: AsUser = OPERATOR, json: AsJson = False) -> None:
+def revoke_token(
+    token_id: Annotated[str, typer.Argument(help="The token's id, shown when it was issued.")],
+    user: AsUser = OPERATOR,
+    json: AsJson = False,
+) -> None:
     """End a token now."""
     session = begin(user)
     accounts.revoke_token(session.gateway, session.actor, token=token_id)

@@ -53,7 +53,7 @@ def home_of(given: Settings) -> Path:
 def settings_of(given: Settings) -> Settings:
     """Settings that touch nothing outside the demo's home: its own SQLite file, keys, log and releases."""
     own = {"home": home_of(given), "database_url": "", "keys": None, "mode": "development", "workers": 1}
-    return given.model_copy(update={**own, "origin": "trial-data-gateway.demo/log"})
+    return given.model_copy(update=own)
 
 
 def clear(home: Path) -> None:
