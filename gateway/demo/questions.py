@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 DATASET = "demo"
-PROJECT = "hypertension-2026"
+PROJECT, UNIVERSITY = "hypertension-2026", "Maple Bay University"
+"""The researcher's own project. Whoever else asks has a project, and so pseudonyms, of their own."""
 
 PERMIT, CONDITIONS, REVIEW, LICENCE, DENY = (
     "permit",
@@ -47,7 +48,7 @@ def _terms(exporter: object, recipient: Mapping[str, Any], destination: str, **m
     return {
         "tables": "all",
         "mode": "controlled",
-        "project": PROJECT,
+        "project": PROJECT if recipient["org"] == UNIVERSITY else f"{destination.lower()}-2026",
         "purpose": "scientific_research",
         "exporter": exporter,
         "recipient": {**recipient, "country": destination},
@@ -56,7 +57,7 @@ def _terms(exporter: object, recipient: Mapping[str, Any], destination: str, **m
     }
 
 
-_MAPLE_BAY = {"org": "Maple Bay University"}
+_MAPLE_BAY = {"org": UNIVERSITY}
 
 MAIN = Question(
     "All countries of the trial to a Canadian university, little said about the grounds",
