@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import structlog
 
 from gateway.cli.main import PANELS, app, main
 from gateway.cli.session import say_item, say_pairs, say_table
@@ -22,7 +23,8 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp
         written = capsys.readouterr()
         return int(ended.value.code or 0), written.out, written.err
 
-    return command
+    yield command
+    structlog.reset_defaults()  # the log was sent to this test's standard error
 
 
 @pytest.mark.parametrize(
