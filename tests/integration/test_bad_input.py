@@ -337,9 +337,6 @@ def test_nothing_is_lost_when_a_release_stops_among_others(fresh: Any) -> None:
     assert fresh.call("auditor", "POST", "/v1/audit/verify").json()["sound"] is True
 
 
-# What a recipient does wrong
-
-
 def test_the_wrong_identity_opens_nothing(world: Any, say: Callable[..., Any], tmp_path: Path) -> None:
     folder = world.folder(world.released(tables=["DM"]))
     told = say("open", folder, "--identity", world.identities["other"], "--out", tmp_path / "o")
@@ -373,9 +370,6 @@ def test_a_full_or_forbidden_output_folder(world: Any, say: Callable[..., Any], 
     refused_well(
         say("open", folder, "--identity", world.identities["researcher"], "--out", target), 2, "cannot be written"
     )
-
-
-# Column files
 
 
 @pytest.mark.parametrize(
