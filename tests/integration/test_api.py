@@ -1,4 +1,4 @@
-"""The HTTP door: who comes in, the whole line, broken downloads that go on, and what each sees of the others."""
+"""The HTTP door: who comes in, the whole line by HTTP, what each sees of the others, and how it ends."""
 
 import hashlib
 import re
@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import text
 from starlette.testclient import TestClient
 
 from gateway.actions import accounts, releases
@@ -26,13 +25,6 @@ PROBLEM = "application/problem+json"
 def release(world: Any) -> Any:
     """A delivered release of the researcher."""
     return world.released(tables=["DM", "AE", "LB"])
-
-
-@pytest.fixture(scope="module")
-def sealed(world: Any, release: Any) -> tuple[str, bytes]:
-    """Address and bytes of a sealed table."""
-    name = "LB.parquet.age"
-    return f"/v1/releases/{release.id}/files/{name}", (world.folder(release) / name).read_bytes()
 
 
 def refused(answer: Any, status: int, rule: str = "") -> dict[str, Any]:
@@ -173,113 +165,6 @@ def test_manifest_and_report_have_addresses_of_their_own(world: Any, release: An
         assert answer.headers["cache-control"] == "private, no-store"
 
 
-# Downloads
-
-
-def test_the_etag_is_strong_and_the_file_s_digest(world: Any, sealed: tuple[str, bytes]) -> None:
-    address, content = sealed
-    answer = world.call("researcher", "GET", address)
-    assert answer.headers["etag"] == f'"{hashlib.sha256(content).hexdigest()}"'
-    assert answer.headers["accept-ranges"] == "bytes"
-    assert (answer.status_code, answer.content) == (200, content)
-    assert answer.headers["content-length"] == str(len(content))
-
-
-@pytest.mark.parametrize(
-    ("asked", "first", "last"),
-    [
-        ("bytes=0-0", 0, 0),
-        ("bytes=0-99", 0, 99),
-        ("bytes=100-", 100, None),
-        ("bytes=-100", -100, None),
-        ("bytes=5-999999999999", 5, None),
-    ],
-)
-def test_a_range_is_served_byte_for_byte(
-    world: Any, sealed: tuple[str, bytes], asked: str, first: int, last: int | None
-) -> None:
-    address, content = sealed
-    answer = world.call("researcher", "GET", address, headers={"Range": asked})
-    expected = content[first : None if last is None else last + 1]
-    start = first % len(content)
-    assert (answer.status_code, answer.content) == (206, expected)
-    assert answer.headers["content-range"] == f"bytes {start}-{start + len(expected) - 1}/{len(content)}"
-    assert answer.headers["content-length"] == str(len(expected))
-    event = next(e for e in world.events(kind="download.started") if e.facts["range"] == asked)
-    assert event.actor == "r.okafor"
-    ended = world.events(kind="download.ended")[0]
-    assert (ended.facts["first"], ended.facts["sent"], ended.outcome) == (start, len(expected), "done")
-
-
-@pytest.mark.parametrize(
-    "asked",
-    [
-        "lines=0-5",
-        "bytes=5-2",
-        "bytes=a-b",
-        "bytes=0-1,5-9",
-        "bytes=",
-        "bytes=-",
-        "0-5",
-        f"bytes={'9' * 5000}-",
-        "bytes=--5",
-    ],
-)
-def test_a_range_that_is_none_is_passed_over_or_cannot_be_met(
-    world: Any, sealed: tuple[str, bytes], asked: str
-) -> None:
-    """RFC 9110 §14.2: what is malformed or of another unit is ignored; what lies behind the end is 416."""
-    address, content = sealed
-    answer = world.call("researcher", "GET", address, headers={"Range": asked})
-    assert answer.status_code in {200, 416}
-    assert answer.status_code == 416 or answer.content == content
-
-
-@pytest.mark.parametrize("asked", ["bytes={size}-", "bytes=99999999999-", "bytes=-0"])
-def test_a_range_behind_the_end_is_416(world: Any, sealed: tuple[str, bytes], asked: str) -> None:
-    address, content = sealed
-    answer = world.call("researcher", "GET", address, headers={"Range": asked.format(size=len(content))})
-    assert (answer.status_code, answer.headers["content-range"]) == (416, f"bytes */{len(content)}")
-    assert answer.content == b"" or answer.headers["content-type"] == PROBLEM
-
-
-def test_if_range_with_another_etag_gets_the_whole_file(world: Any, sealed: tuple[str, bytes]) -> None:
-    address, content = sealed
-    etag = world.call("researcher", "GET", address).headers["etag"]
-    for only_if, status in ((etag, 206), ('"other"', 200), (f"W/{etag}", 200), ("Mon, 02 Mar 2026 09:30:00 GMT", 200)):
-        answer = world.call("researcher", "GET", address, headers={"Range": "bytes=10-", "If-Range": only_if})
-        assert answer.status_code == status, only_if
-        assert answer.content == (content[10:] if status == 206 else content)
-
-
-def test_a_broken_download_goes_on_where_it_stopped(world: Any, sealed: tuple[str, bytes]) -> None:
-    address, content = sealed
-    got, etag, step = b"", "", len(content) // 5 + 1
-    while len(got) < len(content):
-        asked = {"Range": f"bytes={len(got)}-{len(got) + step - 1}"} | ({"If-Range": etag} if etag else {})
-        answer = world.call("researcher", "GET", address, headers=asked)
-        assert answer.status_code == 206
-        got, etag = got + answer.content, answer.headers["etag"]
-    assert got == content
-
-
-def test_a_file_that_is_gone_from_the_disk_is_our_fault_and_said_before_the_first_byte(fresh: Any) -> None:
-    release = fresh.released(tables=["DM"])
-    (fresh.folder(release) / "DM.parquet.age").unlink()
-    told = refused(fresh.call("researcher", "GET", f"/v1/releases/{release.id}/files/DM.parquet.age"), 500)
-    assert told["incident"]
-    assert "DM" not in told["detail"]
-    assert fresh.events(kind="failure")[0].outcome == "failed"
-
-
-@pytest.mark.parametrize(
-    "name",
-    ["nothing.age", "..%2f..%2f..%2fkeys%2froot.key", "%2e%2e", "staging", "DM.parquet.age.part", "dm.parquet.age"],
-)
-def test_a_file_that_is_none_of_the_release_is_not_found(world: Any, release: Any, name: str) -> None:
-    refused(world.call("researcher", "GET", f"/v1/releases/{release.id}/files/{name}"), 404)
-
-
 # What each sees of the others
 
 
@@ -366,110 +251,6 @@ def test_an_expired_release_serves_nothing_more(fresh: Any) -> None:
     assert request.status is Status.EXPIRED
     refused(fresh.call("researcher", "GET", address), 409, "release-expired")
     assert fresh.events(kind="release.expired")[0].about["release"] == release.id
-
-
-# Documents
-
-
-def test_every_failure_is_a_problem_document(world: Any) -> None:
-    key = world.request()
-    big = {"json": world.document(purpose="x" * (world.gateway.settings.max_body_bytes + 1))}
-    for who, method, path, given, status in (
-        ("researcher", "GET", "/v1/nothing", {}, 404),
-        ("researcher", "DELETE", "/v1/requests", {}, 405),
-        ("researcher", "POST", "/v1/requests", big, 413),
-        ("researcher", "POST", "/v1/requests", {"json": {}}, 422),
-        ("researcher", "POST", "/v1/requests", {"json": []}, 422),
-        ("researcher", "POST", "/v1/requests", {"content": b"\xff"}, 422),
-        ("researcher", "GET", "/v1/requests?status=lost", {}, 422),
-        ("auditor", "GET", "/v1/audit/events?limit=0", {}, 422),
-        ("auditor", "GET", "/v1/audit/events?after=yesterday", {}, 422),
-        ("auditor", "GET", "/v1/audit/events?cursor=x", {}, 422),
-        ("steward", "POST", f"/v1/requests/{key}/refuse", {"json": {"note": ""}}, 422),
-        ("steward", "POST", f"/v1/requests/{key}/withdraw", {}, 403),
-        ("researcher", "PUT", f"/v1/requests/{key}", {"json": world.document()}, 409),
-        ("auditor", "GET", "/v1/datasets/none", {}, 404),
-        ("steward", "GET", "/v1/datasets/none", {}, 404),
-    ):
-        answer = world.call(who, method, path, **given)
-        assert answer.status_code == status, (path, answer.text)
-        refused(answer, status)
-
-
-def test_what_breaks_inside_stays_inside(fresh: Any) -> None:
-    with fresh.gateway.store.engine.begin() as connection:
-        connection.execute(text("ALTER TABLE decisions RENAME TO elsewhere"))
-    key = fresh.call("researcher", "POST", "/v1/requests", json=fresh.document()).json()["id"]
-    answer = fresh.call("researcher", "POST", f"/v1/requests/{key}/submit")
-    told = refused(answer, 500)
-    assert re.fullmatch(r"something of ours failed; the incident is [0-9a-f]{12}", told["detail"])
-    assert not any(word in answer.text for word in ("sqlite", "decisions", "INSERT", "Traceback", str(fresh.home)))
-    assert fresh.events(kind="failure")[0].facts["incident"] == told["incident"]
-    with fresh.gateway.store.engine.begin() as connection:
-        connection.execute(text("ALTER TABLE tokens RENAME TO nowhere"))
-    refused(fresh.call("researcher", "GET", "/v1/datasets"), 500)
-
-
-def test_without_the_log_nothing_is_answered(fresh: Any) -> None:
-    with fresh.gateway.store.engine.begin() as connection:
-        connection.execute(text("ALTER TABLE audit_event RENAME TO elsewhere"))
-    for method, path in (("GET", "/v1/datasets"), ("GET", "/v1/requests"), ("GET", "/v1/datasets/trial")):
-        refused(fresh.call("researcher", method, path), 500)
-    refused(fresh.call("researcher", "POST", "/v1/requests", json=fresh.document()), 500)
-    assert fresh.gateway.store.requests(seen_by=fresh.people["steward"]) == []
-
-
-# OpenAPI
-
-
-def resolved(schema: Any, document: dict[str, Any]) -> Any:
-    """A schema with its reference followed."""
-    while "$ref" in schema:
-        schema = document["components"]["schemas"][schema["$ref"].rsplit("/", 1)[-1]]
-    return schema
-
-
-def test_the_description_has_an_example_of_every_body_and_answer(world: Any) -> None:
-    document = world.client.get("/openapi.json").json()
-    without = []
-    for path, found in document["paths"].items():
-        for method, call in found.items():
-            parts = [("body", call.get("requestBody", {}).get("content", {}))]
-            parts += [(status, answer.get("content", {})) for status, answer in call["responses"].items()]
-            for part, content in parts:
-                for media, said in content.items():
-                    if (
-                        media in {"application/json", PROBLEM}
-                        and path.startswith("/v1")
-                        and not exemplified(said, document)
-                    ):
-                        without.append(f"{method} {path} {part}")
-    assert without == []
-
-
-def exemplified(said: dict[str, Any], document: dict[str, Any]) -> bool:
-    """Whether an example stands with the content, its schema, or each field of it."""
-    schema = resolved(said.get("schema", {}), document)
-    fields = [resolved(field, document) for field in schema.get("properties", {}).values()]
-    here = any(name in holder for holder in (said, schema) for name in ("example", "examples"))
-    return here or (bool(fields) and all("example" in field or "examples" in field for field in fields))
-
-
-def test_every_call_says_what_it_answers_when_it_refuses(world: Any) -> None:
-    document = world.client.get("/openapi.json").json()
-    for path, found in document["paths"].items():
-        for method, call in found.items():
-            if path.startswith("/v1"):
-                assert PROBLEM in call["responses"]["401"]["content"], (method, path)
-                assert call["summary"], (method, path)
-                assert call["security"], (method, path)
-
-
-def test_the_examples_are_requests_that_work(world: Any) -> None:
-    document = world.client.get("/openapi.json").json()
-    example = document["components"]["schemas"]["RequestDocument"]["example"]
-    mended = example | {"dataset": "trial", "keys": [world.keys["researcher"]]}
-    assert world.call("researcher", "POST", "/v1/requests", json=mended).status_code == 201
 
 
 def test_a_server_with_a_worker_releases_by_itself(fresh: Any) -> None:
