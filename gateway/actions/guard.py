@@ -79,15 +79,20 @@ def translate(error: Exception) -> GatewayError:
 def _loosened(error: Unreachable) -> str:
     """What could be met instead, no finer than may be told.
 
-    A share of few subjects gives away their number, and so does a smallest class: shares are rounded up to the next
-    twentieth (which can be met all the more), a k under the smallest cell that is shown is only called so.
+    A smallest class, a share of few subjects, and an average risk over few classes each give a small number away.
+    A k under the smallest cell that is shown, and a risk above its inverse, are only called so; the share to blank is
+    rounded up to a quarter (which can be met all the more).
     """
     near, said = error.nearest, []
     if "k" in near:
         told = protected(int(near["k"]))
         said.append(f"k {told}" if isinstance(told, int) else f"k below {SMALLEST_SHOWN}")
-    shares = [(name, math.ceil(near[name] * 20) / 20) for name in ("blank_limit", "average_risk") if name in near]
-    said += [f"{name.replace('_', ' ')} {share:g}" for name, share in shares]
+    if "blank_limit" in near:
+        said.append(f"blank limit {math.ceil(near['blank_limit'] * 4) / 4:g}")
+    if "average_risk" in near:
+        small = near["average_risk"] <= 1 / SMALLEST_SHOWN
+        rounded = math.ceil(near["average_risk"] * 20) / 20
+        said.append(f"average risk {rounded:g}" if small else f"average risk above {1 / SMALLEST_SHOWN:.2f}")
     return f"loosen one of: {', '.join(said)}" if said else error.cure
 
 
