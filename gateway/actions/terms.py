@@ -9,9 +9,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from gateway.catalogue import bounded
 from gateway.domain.request import RowFilter, Terms
 from gateway.errors import Invalid
 
+MOST_CHARACTERS = 1_000_000
 Text = Annotated[str, Field(min_length=1, max_length=2000)]
 Word = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._/-]*$")]
 Names = Annotated[list[Word], Field(min_length=1)]
@@ -96,6 +98,7 @@ def read_terms(content: object) -> Terms:
     Raises:
         Invalid: naming the field, what is wrong with it and what is expected, without the value.
     """
+    bounded.values(content, place="request")
     try:
         document = RequestDocument.model_validate(content)
     except ValidationError as error:
@@ -134,13 +137,20 @@ def read_document(path: Path) -> Any:
     """The content of a YAML (or JSON) file.
 
     Raises:
-        Invalid: the file cannot be read or is not YAML; names the line, never the text.
+        Invalid: the file cannot be read, is not YAML, or is more than a document may be; names the line, never
+            the text.
     """
     try:
-        return YAML(typ="safe", pure=True).load(path.read_text("utf-8"))
+        text = path.read_text("utf-8")
+        bounded.text(text, place=str(path), most=MOST_CHARACTERS)
+        content = YAML(typ="safe", pure=True).load(text)
     except (OSError, UnicodeDecodeError):
         raise Invalid("the file cannot be read", place=str(path), cure="name an existing UTF-8 text file") from None
     except YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f":{mark.line + 1}" if mark is not None else ""
         raise Invalid("the file is not valid YAML", place=f"{path}{line}", cure="mend the line") from None
+    except RecursionError:
+        raise Invalid("the file is nested too deep", place=str(path), cure="write fewer levels") from None
+    bounded.values(content, place=str(path))
+    return content

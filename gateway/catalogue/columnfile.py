@@ -18,6 +18,7 @@ from ruamel.yaml.comments import CommentedMap
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
+from gateway.catalogue import bounded
 from gateway.catalogue.profile import TableLike, kind_of
 from gateway.errors import Invalid
 from pseudonymization.columns import Column, ColumnRef, Handling, Kind, Role, Study, Table
@@ -76,8 +77,11 @@ def loads(text: str, *, place: str = "column file", proposals: bool = False) -> 
         Invalid: no YAML, an unknown field or word, a missing one; `place` gets the line.
     """
     fault: Invalid | None = None
+    bounded.text(text, place=place)
     try:
         document = _yaml().load(text)
+    except RecursionError:
+        fault = Invalid("the column file is nested too deep", place=place, cure="write names followed by a colon")
     except YAMLError as error:
         mark = error.problem_mark if isinstance(error, MarkedYAMLError) else None
         where = f"{place}:{mark.line + 1}" if mark else place
@@ -222,6 +226,7 @@ class _Reader:
 
     def __init__(self, place: str, *, proposals: bool) -> None:
         self._place, self._proposals = place, proposals
+        self._read: set[int] = set()
 
     def study(self, document: Any) -> Study:
         if not isinstance(document, CommentedMap):
@@ -306,6 +311,9 @@ class _Reader:
 
     def _map(self, holder: CommentedMap, key: Any) -> CommentedMap:
         value = holder[key]
+        if id(value) in self._read:
+            raise self._fault(holder, key, f"`{key}` stands for another place (an alias)", "write it out")
+        self._read.add(id(value))
         if not isinstance(key, str) or not isinstance(value, CommentedMap):
             raise self._fault(holder, key, f"`{key}` is not a map of names", "write names followed by a colon")
         return value
