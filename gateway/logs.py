@@ -23,6 +23,23 @@ def configure(*, level: str = "INFO", as_json: bool = False) -> None:
         logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
         cache_logger_on_first_use=False,
     )
+    for name in ("uvicorn.error", "asyncio"):
+        logging.getLogger(name).addFilter(_TRACELESS)
+
+
+class _Traceless(logging.Filter):
+    """Turns a foreign logger's traceback into an incident: the text of an exception may quote a cell."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Let every line pass, without the exception it carries."""
+        error = record.exc_info[1] if record.exc_info else None
+        if error is not None:
+            record.msg, record.args = "something failed; the incident is %s", (incident("server", error),)
+            record.exc_info, record.exc_text = None, None
+        return True
+
+
+_TRACELESS = _Traceless()
 
 
 def logger(room: str) -> structlog.stdlib.BoundLogger:

@@ -172,10 +172,10 @@ def sign_in(gateway: Gateway, secret: str) -> Actor:
     """The actor of a bearer token. Failures are logged, without the token.
 
     Raises:
-        NotAllowed: the token is unknown, ended or revoked; the three look the same.
+        NotAllowed: the token is unknown, ended or revoked, or its account disabled; all look the same.
     """
-    held = gateway.store.token(sha256=hashlib.sha256(secret.encode()).hexdigest()) if secret else None
-    if held is None or held.revoked or held.expires <= gateway.now():
+    actor = _owner(gateway, hashlib.sha256(secret.encode()).hexdigest()) if secret else None
+    if actor is None:
         event = Event(EventKind.SIGN_IN, ANONYMOUS.id, Outcome.REFUSED, facts={"method": "token"})
         gateway.store.record(event, now=gateway.now())
         raise NotAllowed(
@@ -183,5 +183,15 @@ def sign_in(gateway: Gateway, secret: str) -> Actor:
             rule="sign-in",
             cure="send `Authorization: Bearer …` with a token from `gateway users token`",
         )
-    actor = gateway.store.actor(held.account)
-    return replace(actor, scopes=frozenset(held.scopes) or None)
+    return actor
+
+
+def _owner(gateway: Gateway, digest: str) -> Actor | None:
+    """Whom a token that still holds belongs to, with its scopes; None also if the account is disabled."""
+    held = gateway.store.token(sha256=digest)
+    if held is None or held.revoked or held.expires <= gateway.now():
+        return None
+    try:
+        return replace(gateway.store.actor(held.account), scopes=frozenset(held.scopes) or None)
+    except NotFound:
+        return None

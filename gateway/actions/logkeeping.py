@@ -69,8 +69,8 @@ def public_file(gateway: Gateway, path: str) -> Path:
         NotFound: no such file, or not one of the log.
     """
     folder = gateway.settings.log_folder.resolve()
-    file = (folder / path).resolve()
-    public = path == "checkpoint" or path.startswith("tile/")
+    public = (path == "checkpoint" or path.startswith("tile/")) and "\x00" not in path
+    file = (folder / path).resolve() if public else folder
     if not public or not file.is_relative_to(folder) or not file.is_file():
         raise NotFound("the log has no such file", place="log")
     return file
