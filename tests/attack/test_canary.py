@@ -7,12 +7,14 @@ database row, manifest, report or column file.
 
 import csv
 import json
+import logging.config
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import uvicorn.config
 
 from gateway.actions import accounts, datasets, releases, requests
 from gateway.client import package
@@ -319,6 +321,16 @@ def test_surrogates_and_redaction_leave_no_token_behind(
     release = stage.run(stage.approved("canary", TABLES))
     stage.net.catch("step", str(release.step))
     nothing_leaked(stage, tokens, capfd)
+
+
+def test_what_the_web_server_logs_of_a_crash_is_an_incident_without_words(
+    stage: Stage, capfd: pytest.CaptureFixture[str]
+) -> None:
+    logging.config.dictConfig(uvicorn.config.LOGGING_CONFIG)
+    logging.getLogger("uvicorn.error").error("Exception in ASGI application\n", exc_info=ValueError("BCDFGHJKLM"))
+    nothing_said = capfd.readouterr()
+    assert "incident" in nothing_said.err
+    assert "BCDFGHJKLM" not in nothing_said.err + nothing_said.out
 
 
 def test_accounts_and_tokens_say_nothing_of_the_study(
