@@ -3,7 +3,8 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-DEMO_HOME = $(or $(GATEWAY_HOME),.gateway)/demo
+HOME_FOLDER = $(or $(GATEWAY_HOME),.gateway)
+DEMO_HOME = $(if $(wildcard $(HOME_FOLDER)/demo-tokens.json),$(HOME_FOLDER),$(HOME_FOLDER)/demo)
 
 .PHONY: help setup demo serve test check format bench bench-engine lock clean
 help: ## what each target does

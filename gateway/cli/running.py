@@ -40,7 +40,9 @@ def serve(
     """Serve the HTTP API; /docs describes its calls."""
     logs.configure()
     gateway = open_gateway(settings.load())
-    out.print(f"the gateway listens on http://{host}:{port}, its calls are described on http://{host}:{port}/docs")
+    out.print(
+        f"listening on http://{host}:{port}; its calls are described on http://{host}:{port}/docs", soft_wrap=True
+    )
     if people := tokens_of(gateway.settings.home):
         rows = [(one["account"], one["role"], one["token"]) for one in people]
         say_table("Demo accounts: send `Authorization: Bearer TOKEN`", ("account", "role", "token"), rows, empty="")

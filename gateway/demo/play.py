@@ -28,7 +28,7 @@ def play(settings: Settings, *, fresh: bool, subjects: int, console: Console) ->
     own = settings_of(settings)
     if fresh:
         clear(own.home)
-    mark(own.home)
+    take = mark(own.home)
     narrator = Narrator(console)
     narrator.chapter("stage", "a synthetic trial and a gateway of its own")
     trial = write_trial(own.home / "trial", subjects=subjects)
@@ -41,7 +41,7 @@ def play(settings: Settings, *, fresh: bool, subjects: int, console: Console) ->
             "open the gateway: keys, database, rules, four accounts with a token each",
             f"the real HTTP API listens on {address}; every call below goes through it unless it says otherwise",
         )
-        scene = Scene(gateway, narrator, doors, own.home, trial)
+        scene = Scene(gateway, narrator, doors, own.home, trial, take)
         _acts(scene)
     story = {
         "home": str(own.home),
@@ -79,7 +79,7 @@ def _end(scene: Scene, story: Mapping[str, Any]) -> None:
             ("release", f"{found['release']['id']}: {len(found['opened'])} tables sealed, downloaded, opened"),
             ("smallest class", f"{found['release']['k_before']} before, {found['release']['k_after']} after"),
             ("verdicts shown", ", ".join(sorted(set(found["verdicts"].values())))),
-            ("refusals shown", f"{refused}, each one an event in the log"),
+            ("refusals shown", f"{refused}; all that reached the gateway are events in its log"),
             ("access log", f"{'sound' if found['log']['sound'] else 'NOT SOUND'}, {found['log']['size']} events"),
         ],
     )

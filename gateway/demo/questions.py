@@ -39,9 +39,15 @@ class Question:
     terms: Mapping[str, Any]
     cure: Mapping[str, Any] = field(default_factory=dict)
 
-    def document(self, key: str, *, cured: bool = False) -> dict[str, Any]:
-        """The request document, sealed to one recipient key."""
-        return {"dataset": DATASET, "format": "parquet", **self.terms, **(self.cure if cured else {}), "keys": [key]}
+    def document(self, key: str, take: int = 1, *, cured: bool = False) -> dict[str, Any]:
+        """The request document, sealed to one recipient key.
+
+        `take` counts how often the demo was played in this home: each take is a project of its own, so that nobody
+        can join its extracts with those of the last.
+        """
+        terms = {**self.terms, **(self.cure if cured else {})}
+        project = terms["project"] if take == 1 else f"{terms['project']}-{take}"
+        return {"dataset": DATASET, "format": "parquet", **terms, "project": project, "keys": [key]}
 
 
 def _terms(exporter: object, recipient: Mapping[str, Any], destination: str, **more: Any) -> dict[str, Any]:

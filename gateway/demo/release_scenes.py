@@ -141,7 +141,7 @@ def partial(scene: Scene) -> None:
     codes = [country.alpha_3 for code in clean if (country := pycountry.countries.get(alpha_2=code))]
     key = (scene.desk / IDENTITY).read_text("utf-8").splitlines()[0].removeprefix("# public key: ")
     rows = [{"table": "DM", "column": "COUNTRY", "in": codes}]
-    door.must("PUT", f"/v1/requests/{onward['request']}", {**ONWARD.document(key), "rows": rows})
+    door.must("PUT", f"/v1/requests/{onward['request']}", {**ONWARD.document(key, scene.take), "rows": rows})
     verdict = door.must("POST", f"/v1/requests/{onward['request']}/submit")["verdict"]
     scene.found["verdicts"]["the clean part alone"] = verdict["decision"]
     tell.did(f"asks again for {', '.join(codes)} alone", f"the rules say {verdict['decision']}")

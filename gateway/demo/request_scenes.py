@@ -29,7 +29,9 @@ def register(scene: Scene) -> None:
     refs = [ref for ref, _ in waiting]
     if refs:
         early = {ref.table: ["USUBJID", ref.column] for ref in refs[:1]}
-        reply = scene.doors(RESEARCHER).ask("POST", "/v1/requests", {**MAIN.document(_key(scene)), "tables": early})
+        reply = scene.doors(RESEARCHER).ask(
+            "POST", "/v1/requests", {**MAIN.document(_key(scene), scene.take), "tables": early}
+        )
         tell.refused(f"{RESEARCHER.name} already asks for {refs[0].table}.{refs[0].column}", reply.problem)
         settle(file, refs)
         rows = [(f"{ref.table}.{ref.column}", f"{choice(ref)[0]}, {choice(ref)[1]}", choice(ref)[2]) for ref in refs]
@@ -62,7 +64,7 @@ def ask(scene: Scene) -> None:
     tell.did(f"{RESEARCHER.name} of {RESEARCHER.organisation}: GET /v1/datasets", titles)
     key = _key(scene)
     tell.did("makes a key pair: gateway keys new", f"public {key[:22]}…; the secret stays in {scene.desk / IDENTITY}")
-    request, verdict = _submitted(door, MAIN, key)
+    request, verdict = _submitted(scene, door, MAIN)
     scene.found["request"] = request["id"]
     scene.found["verdicts"]["the first try"] = verdict["decision"]
     tell.did(f"drafts and submits {request['id']}: all tables, to Canada, for {request['project']}", _says(verdict))
@@ -72,9 +74,11 @@ def ask(scene: Scene) -> None:
     )
 
 
-def _submitted(door: Door, question: Question, key: str, **more: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+def _submitted(
+    scene: Scene, door: Door, question: Question, *, cured: bool = False
+) -> tuple[dict[str, Any], dict[str, Any]]:
     """A request drafted and submitted, and the rules' verdict on it."""
-    draft = door.must("POST", "/v1/requests", {**question.document(key), **more})
+    draft = door.must("POST", "/v1/requests", question.document(_key(scene), scene.take, cured=cured))
     answer = dict(door.must("POST", f"/v1/requests/{draft['id']}/submit"))
     return answer, answer["verdict"]
 
@@ -96,7 +100,7 @@ def cure(scene: Scene) -> None:
     note = "State the legal basis and the contract: which clauses, which assessment?"
     steward.must("POST", f"{path}/return", {"note": note})
     tell.did("returns it with a question", note)
-    researcher.must("PUT", path, MAIN.document(_key(scene), cured=True))
+    researcher.must("PUT", path, MAIN.document(_key(scene), scene.take, cured=True))
     verdict = researcher.must("POST", f"{path}/submit")["verdict"]
     scene.found["verdicts"]["the same, cured"] = verdict["decision"]
     tell.did(
@@ -116,7 +120,7 @@ def approve(scene: Scene) -> None:
     tell.chapter("stewards", "approve with four eyes")
     yes = {"note": "ethics approval and clauses are on file"}
     tell.refused(f"{RESEARCHER.name} approves her own request", scene.doors(RESEARCHER).ask("POST", path, yes).problem)
-    own, _ = _submitted(first, OWN, _key(scene))
+    own, _ = _submitted(scene, first, OWN)
     reply = first.ask("POST", f"/v1/requests/{own['id']}/approve", yes)
     tell.refused(f"{STEWARD.name} asks for the study herself, and approves that", reply.problem)
     first.must("POST", f"/v1/requests/{own['id']}/withdraw")
@@ -130,17 +134,17 @@ def approve(scene: Scene) -> None:
 
 def gallery(scene: Scene) -> None:
     """One request for each verdict the rules can give, with the cure played where there is one."""
-    tell, door, key = scene.narrator, scene.doors(RESEARCHER), _key(scene)
+    tell, door = scene.narrator, scene.doors(RESEARCHER)
     tell.chapter("the rules", "one request for each verdict")
     rows = []
     for question in GALLERY:
-        request, verdict = _submitted(door, question, key)
+        request, verdict = _submitted(scene, door, question)
         rule, sentence, _ = first_reason(verdict)
         said = f"{question.title}: {sentence} [{rule}]" if rule else f"{question.title}: nothing speaks against it"
         rows.append((verdict["decision"], said))
         scene.found["verdicts"][question.title] = verdict["decision"]
         if question.cure:
-            rows.append(_cured(scene, question, request["id"], key))
+            rows.append(_cured(scene, question, request["id"]))
         elif question is ONWARD:
             scene.found["onward"] = {"request": request["id"], "clean": verdict["partial_release_allowed"]}
         else:
@@ -148,14 +152,14 @@ def gallery(scene: Scene) -> None:
     tell.table(("verdict", "for"), rows)
 
 
-def _cured(scene: Scene, question: Question, refused: str, key: str) -> tuple[str, str]:
+def _cured(scene: Scene, question: Question, refused: str) -> tuple[str, str]:
     """A steward cannot approve what the rules deny, refuses with the cure; asked again with it, it waits for them."""
     steward, door = scene.doors(STEWARD), scene.doors(RESEARCHER)
     reply = steward.ask("POST", f"/v1/requests/{refused}/approve", {"note": "please let it through"})
     scene.narrator.refused(f"{question.title}; {STEWARD.name} approves it all the same", reply.problem)
     note = str(reply.body.get("cure") or "see the decision")
     steward.must("POST", f"/v1/requests/{refused}/refuse", {"note": note})
-    request, verdict = _submitted(door, question, key, **question.cure)
+    request, verdict = _submitted(scene, door, question, cured=True)
     scene.found["verdicts"][f"{question.title}, cured"] = verdict["decision"]
     scene.found["waiting"].append(request["id"])
     return verdict["decision"], f"The same with the cure ({request['id']} waits for a steward): {reasons(verdict)}"

@@ -12,13 +12,17 @@ from gateway.demo.stage import Doors
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """The gateway, who tells, the doors of the people, the folders; `found` is what came out so far."""
+    """The gateway, who tells, the doors of the people, the folders, the how-manieth playing in this home.
+
+    `found` is what came out so far.
+    """
 
     gateway: Gateway
     narrator: Narrator
     doors: Doors
     home: Path
     trial: Path
+    take: int = 1
     found: dict[str, Any] = field(default_factory=lambda: {"verdicts": {}, "waiting": [], "look": {}})
 
     @property

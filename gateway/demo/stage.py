@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import httpx2
 import uvicorn
@@ -65,18 +65,40 @@ def clear(home: Path) -> None:
     if not home.exists() or not any(home.iterdir()):
         return
     if not (home / TOKENS).is_file():
-        raise Invalid(
-            "this folder was not made by the demo, so it is left alone",
-            place=str(home),
-            cure="set GATEWAY_HOME to another folder, or move this one away",
-        )
+        _not_ours(home)
     shutil.rmtree(home)
 
 
-def mark(home: Path) -> None:
-    """Make the home, and the file that says it is a demo's, before anything else stands in it."""
+def mark(home: Path) -> int:
+    """Make the home, and the file that says it is a demo's, before anything else stands in it.
+
+    Returns the how-manieth playing this is.
+
+    Raises:
+        Invalid: the folder holds something else.
+    """
+    if home.exists() and any(home.iterdir()) and not (home / TOKENS).is_file():
+        _not_ours(home)
     home.mkdir(parents=True, exist_ok=True)
-    _write_tokens(home, {})
+    take = _takes(home) + 1
+    _write_tokens(home, {}, take)
+    return take
+
+
+def _takes(home: Path) -> int:
+    """How often the demo was played in this home."""
+    try:
+        return int(json.loads((home / TOKENS).read_text("utf-8")).get("takes", 0))
+    except (OSError, ValueError):
+        return 0
+
+
+def _not_ours(home: Path) -> NoReturn:
+    raise Invalid(
+        "this folder was not made by the demo, so it is left alone",
+        place=str(home),
+        cure="set GATEWAY_HOME to another folder, or move this one away",
+    )
 
 
 def people(gateway: Gateway) -> dict[str, str]:
@@ -94,15 +116,15 @@ def people(gateway: Gateway) -> dict[str, str]:
             accounts.add(gateway, operator, key=person.id, name=person.name, organisation=person.organisation)
             accounts.grant(gateway, operator, key=person.id, role=person.role, study=EVERY_STUDY)
         _, tokens[person.id] = accounts.issue_token(gateway, operator, key=person.id, days=30, label="demo")
-    _write_tokens(gateway.settings.home, tokens)
+    _write_tokens(gateway.settings.home, tokens, _takes(gateway.settings.home))
     return tokens
 
 
-def _write_tokens(home: Path, tokens: Mapping[str, str]) -> None:
+def _write_tokens(home: Path, tokens: Mapping[str, str], takes: int) -> None:
     held = [{"account": p.id, "name": p.name, "role": p.role, "token": tokens[p.id]} for p in CAST if p.id in tokens]
     file = os.open(home / TOKENS, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(file, "w", encoding="utf-8") as out:
-        out.write(json.dumps({"demo": WARNING, "accounts": held}, indent=1) + "\n")
+        out.write(json.dumps({"demo": WARNING, "takes": takes, "accounts": held}, indent=1) + "\n")
 
 
 def tokens_of(home: Path) -> list[dict[str, str]]:

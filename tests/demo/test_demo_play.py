@@ -10,7 +10,8 @@ import pytest
 from rich.console import Console
 
 from gateway.demo.play import play
-from gateway.demo.stage import TOKENS, clear, home_of, tokens_of
+from gateway.demo.questions import MAIN
+from gateway.demo.stage import TOKENS, clear, home_of, mark, tokens_of
 from gateway.errors import Invalid
 from gateway.settings import Settings
 
@@ -102,8 +103,15 @@ def test_it_reads_well_on_eighty_columns_without_colour(played: Played) -> None:
     assert not [line for line in lines if len(line) > 80 and not any(one in line for one in paths_and_commands)]
 
 
+def test_each_playing_in_one_home_is_a_project_of_its_own(tmp_path: Path) -> None:
+    assert [mark(tmp_path / "demo"), mark(tmp_path / "demo")] == [1, 2]
+    first, second = (MAIN.document("age1", take)["project"] for take in (1, 2))
+    assert first != second
+
+
 def test_a_folder_that_no_demo_made_is_never_emptied(tmp_path: Path) -> None:
     (tmp_path / "study.xpt").write_bytes(b"precious")
-    with pytest.raises(Invalid, match="not made by the demo"):
-        clear(tmp_path)
+    for begin in (clear, mark):
+        with pytest.raises(Invalid, match="not made by the demo"):
+            begin(tmp_path)
     assert (tmp_path / "study.xpt").exists()
