@@ -148,15 +148,15 @@ def pruned(array: pa.Array) -> pa.Array:
     return array if used.all() else _chosen(codes, array.dictionary, np.flatnonzero(used))
 
 
-def in_value_order(array: pa.Array) -> pa.Array:
+def in_value_order(array: pa.Array, *, all_used: bool = False) -> pa.Array:
     """The same column with its dictionary sorted and pruned: the order of first sight would tell of the source's rows.
 
-    Columns without a dictionary come back untouched.
+    Columns without a dictionary come back untouched. `all_used` says that the caller knows of nothing to prune.
     """
     if not pa.types.is_dictionary(array.type):
         return array
-    codes = indices(array)
-    used, order = _used(codes, len(array.dictionary)), value_order(array.dictionary)
+    codes, order = indices(array), value_order(array.dictionary)
+    used = np.ones(len(order), dtype=np.bool_) if all_used else _used(codes, len(order))
     if used.all() and np.array_equal(order, np.arange(len(order))):
         return array
     return _chosen(codes, array.dictionary, order[used[order]])

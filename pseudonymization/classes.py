@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
+from pseudonymization import cells
 from pseudonymization.columns import Role, Source, Study
 from pseudonymization.faults import Place, Unresolved
 from pseudonymization.hierarchies import MISSING, Ladder
@@ -17,29 +17,13 @@ Codes = npt.NDArray[np.int32]
 _MANY = 1 << 62
 
 
-def text_of(value: Any) -> str:
-    """The one spelling by which values are compared: null, NaN and "" are missing, 63.0 is `63`, dates are ISO."""
-    if value is None or value != value:  # noqa: PLR0124 - NaN is the one value unlike itself
-        return MISSING
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, float):
-        return str(int(value)) if value.is_integer() else repr(value)
-    if isinstance(value, str):
-        return value
-    return value.isoformat() if hasattr(value, "isoformat") else str(value)
-
-
 def spelled(array: Any) -> tuple[IntArray, list[str]]:
-    """An Arrow array as (index per row, the texts that occur): the work is done on dictionary values, not on rows."""
-    encoded = array if pa.types.is_dictionary(array.type) else array.dictionary_encode()
-    places = encoded.indices.fill_null(len(encoded.dictionary)).to_numpy(zero_copy_only=False)
-    used = np.flatnonzero(np.bincount(places, minlength=len(encoded.dictionary) + 1))
-    dense = np.zeros(len(encoded.dictionary) + 1, dtype=np.int32)
-    dense[used] = np.arange(len(used), dtype=np.int32)
-    held = encoded.dictionary.take(pa.array(used[used < len(encoded.dictionary)]))
-    texts = [text_of(value) for value in held.to_pylist()]
-    return dense[places], [*texts, *[MISSING] * (len(used) - len(texts))]
+    """An Arrow array as (index per row, the texts that occur), spelled as everywhere (`cells.canonical`)."""
+    coded = cells.encode(array)
+    missing, texts = coded.codes == cells.MISSING, coded.texts()
+    if not missing.any():
+        return coded.codes, texts
+    return np.where(missing, np.int32(len(texts)), coded.codes), [*texts, MISSING]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -211,7 +195,8 @@ def build(study: Study, source: Source, tables: Sequence[str] | None = None) -> 
                 where = (Place(table.name, key),)
                 cure = "give each row its subject, or leave the table out"
                 raise Unresolved("a row has no subject id", places=where, cure=cure)
-            subjects = np.array([ids.setdefault(text, len(ids)) for text in texts], dtype=np.int64)[rows]
+            places = np.array([ids.setdefault(text, len(ids)) for text in texts], dtype=np.int64)
+            subjects = places[rows] if here else places
             for name in here:
                 values, words = spelled(batch.column(batch.schema.get_field_index(name)))
                 attributes[name].add(subjects, values, words, len(ids))

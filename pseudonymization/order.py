@@ -23,10 +23,16 @@ Stretches = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]
 
 
 def by_pseudonym(
-    batches: Iterable[pa.RecordBatch], subject_key: str | None, *, most_held: int = MOST_HELD, size: int = 500_000
+    batches: Iterable[pa.RecordBatch],
+    subject_key: str | None,
+    *,
+    most_held: int = MOST_HELD,
+    size: int = 500_000,
+    pruned: bool = False,
 ) -> Iterator[pa.RecordBatch]:
     """Treated batches of one table in the order of its pseudonyms (column `subject_key`).
 
+    `pruned` says that their dictionaries list only what each batch uses, as those of `treat` do.
     A table without subjects keeps its order. Comes in batches of at most `size` rows if the whole table was held.
     """
     if subject_key is None:
@@ -39,7 +45,7 @@ def by_pseudonym(
         rows += batch.num_rows
         too_many = too_many or rows > most_held
         if too_many:
-            yield from (_sorted(one, subject_key) for one in held)
+            yield from (_sorted(one, subject_key, pruned=pruned) for one in held)
             held = []
     if held:
         whole = pa.Table.from_batches(held).unify_dictionaries().combine_chunks()
@@ -48,9 +54,9 @@ def by_pseudonym(
             yield _compact(ordered.slice(start, size), whole.schema)
 
 
-def _sorted(batch: pa.RecordBatch, subject_key: str) -> pa.RecordBatch:
+def _sorted(batch: pa.RecordBatch, subject_key: str, *, pruned: bool) -> pa.RecordBatch:
     stretches = _stretches(batch.column(subject_key))
-    columns = [_moved(cells.in_value_order(column), stretches) for column in batch.columns]
+    columns = [_moved(cells.in_value_order(column, all_used=pruned), stretches) for column in batch.columns]
     return pa.RecordBatch.from_arrays(columns, schema=batch.schema)
 
 

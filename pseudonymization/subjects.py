@@ -1,6 +1,6 @@
 """Who is in a study: every subject once, with country and baseline; and what of them must not be seen in a result."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -146,11 +146,11 @@ class _Gathering:
 
     def take(self, table: Table, batch: pa.RecordBatch, first_row: int) -> None:
         """One batch: whose rows, then where they live, when they began, what identifies them."""
-        who = np.full(batch.num_rows, AMBIGUOUS, dtype=np.int32)
+        who = _Rows(np.full(batch.num_rows, AMBIGUOUS, dtype=np.int32), np.zeros(0, dtype=np.int32))
         if table.subject_key:
             who = self._subjects(table, batch, first_row)
         if isinstance(self.study.country, ColumnRef) and self.study.country.table == table.name:
-            self._countries(self.study.country, batch, who, first_row)
+            self._countries(self.study.country, batch, who.positions, first_row)
         for column in table.columns:
             if column.name not in batch.schema.names:
                 continue
@@ -159,7 +159,7 @@ class _Gathering:
             elif self._is_identifying(table, column):
                 self._identify(table, column, batch.column(column.name), who)
 
-    def _subjects(self, table: Table, batch: pa.RecordBatch, first_row: int) -> Positions:
+    def _subjects(self, table: Table, batch: pa.RecordBatch, first_row: int) -> "_Rows":
         key = table.subject_key or ""
         ids = cells.encode(batch.column(key))
         is_roster = table.name == self.roster
@@ -179,7 +179,7 @@ class _Gathering:
             if is_roster:
                 self._one_row_each(Place(table.name, key), ids, known, before, first_row)
         self._grow()
-        return np.append(known, np.int32(AMBIGUOUS))[ids.codes]
+        return _Rows(ids.codes, known)
 
     def _one_row_each(self, place: Place, ids: cells.Coded, known: Positions, before: int, first_row: int) -> None:
         blank = ids.codes < 0
@@ -213,19 +213,20 @@ class _Gathering:
                 place = Place(ref.table, ref.column, (first_row + row + 1,))
                 raise Unresolved("a subject stands in two countries", places=(place,))
 
-    def _dates(self, table: Table, column: Column, array: pa.Array, who: Positions, first_row: int) -> None:
+    def _dates(self, table: Table, column: Column, array: pa.Array, rows: "_Rows", first_row: int) -> None:
         place = Place(table.name, column.name)
-        days, complete, distinct = complete_days(array, place, first_row)
-        self.days.update(distinct.tolist())
+        found = complete_days(array, place, first_row)
+        self.days.update(found.distinct.tolist())
         if table.name != self.roster and len(self.stated) == len(self.order):
             return
+        who, (days, complete) = rows.positions, found.by_row()
         at = np.flatnonzero(complete & (who >= 0))
         if ColumnRef(place.table, place.column) == self.study.baseline:
             self.stated.update(zip(who[at].tolist(), days[at].tolist(), strict=True))
         rank = 0 if table.name == self.roster else 2 if table.domain in _HISTORY else 1
         np.minimum.at(self.earliest[rank], who[at], days[at])
 
-    def _identify(self, table: Table, column: Column, array: pa.Array, who: Positions) -> None:
+    def _identify(self, table: Table, column: Column, array: pa.Array, rows: "_Rows") -> None:
         ref = ColumnRef(table.name, column.name)
         coded = cells.encode(array)
         days, complete = isodates.complete_days(coded.values)
@@ -242,7 +243,7 @@ class _Gathering:
             return
         pairs = self.pairs.setdefault(column.name, {})
         texts = coded.texts()
-        for subject, value in zip(who.tolist(), coded.codes.tolist(), strict=True):
+        for subject, value in zip(rows.positions.tolist(), coded.codes.tolist(), strict=True):
             if value >= 0 and pairs.setdefault(texts[value], subject) != subject:
                 pairs[texts[value]] = AMBIGUOUS
 
@@ -285,8 +286,30 @@ class _Gathering:
         return aliases
 
 
-def complete_days(array: pa.Array, place: Place, first_row: int = 0) -> tuple[Days, npt.NDArray[np.bool_], Days]:
-    """One day per row of a date column of any kind, whether the row holds a complete date, and the distinct days.
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """Whose rows a batch holds: one code per row into positions. Spelled out per row only for those who ask."""
+
+    codes: Positions
+    known: Positions
+
+    @property
+    def positions(self) -> Positions:
+        """One position per row; -1 where the row is nobody's."""
+        places: Positions = np.append(self.known, np.int32(AMBIGUOUS))[self.codes]
+        return places
+
+
+@dataclass(frozen=True, slots=True)
+class CompleteDays:
+    """The complete dates of a column: its distinct days, and `by_row` one day per row and whether the row holds one."""
+
+    distinct: Days
+    by_row: Callable[[], tuple[Days, npt.NDArray[np.bool_]]]
+
+
+def complete_days(array: pa.Array, place: Place, first_row: int = 0) -> CompleteDays:
+    """The complete dates of a date column of any kind.
 
     Raises:
         Unreadable: a text that is no date. Unresolved: a column of plain numbers, whose epoch nobody has stated.
@@ -294,8 +317,9 @@ def complete_days(array: pa.Array, place: Place, first_row: int = 0) -> tuple[Da
     kind = array.type.value_type if pa.types.is_dictionary(array.type) else array.type
     if pa.types.is_temporal(kind):
         days, present = dates.arrow_days(array)
-        return days, present, pa.array(days[present]).unique().to_numpy()
+        return CompleteDays(pa.array(days[present]).unique().to_numpy(), lambda: (days, present))
     if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_null(kind):
         read = dates.read(array, place, first_row)
-        return read.days, read.precision == isodates.Precision.DAY, np.unique(read.parsed.days[read.parsed.complete])
+        distinct = np.unique(read.parsed.days[read.parsed.complete])
+        return CompleteDays(distinct, lambda: (read.days, read.precision == isodates.Precision.DAY))
     raise dates.without_epoch(place)

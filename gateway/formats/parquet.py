@@ -18,7 +18,7 @@ def open_parquet(path: Path) -> TableFile:
     """The table in a Parquet file.
 
     Booleans and whole numbers become `int64`, decimals and floats `double`, times of day text; timestamps lose
-    their zone by way of UTC.
+    their zone by way of UTC. A column whose statistics tell of no null anywhere is `not null`.
 
     Raises:
         Invalid: empty, truncated, corrupt, a nested or binary column, a repeated name.
@@ -26,12 +26,13 @@ def open_parquet(path: Path) -> TableFile:
     fault = Invalid("the Parquet file is damaged or truncated", place=path.name, cure="copy or export the file again")
     file: pq.ParquetFile = attempt(fault, pq.ParquetFile, path)
     with file:
-        source, rows = file.schema_arrow, file.metadata.num_rows
+        source, rows, filled = file.schema_arrow, file.metadata.num_rows, _filled(file.metadata)
         check_names(source.names, path)
         fields = []
         for column in source:
             label, form = carried(column, LABEL), carried(column, FORMAT)
-            fields.append(field(column.name, _kind(column, path), label=label, form=form))
+            kept = field(column.name, _kind(column, path), label=label, form=form)
+            fields.append(kept.with_nullable(column.name not in filled))
         schema = pa.schema(fields)
         label = (source.metadata or {}).get(LABEL, b"").decode()
 
@@ -50,6 +51,16 @@ def open_parquet(path: Path) -> TableFile:
     name = table_name(path)
     domain = domain_of(name, keys["DOMAIN"], keys["RDOMAIN"])
     return TableFile(path, name, label, domain, schema, rows, "utf-8", "parquet", reader)
+
+
+def _filled(metadata: pq.FileMetaData) -> set[str]:
+    """The columns whose statistics say of every row group that no cell is null; they are read as `not null`."""
+    found: set[str] = set()
+    for at in range(metadata.num_columns):
+        told = [metadata.row_group(group).column(at).statistics for group in range(metadata.num_row_groups)]
+        if told and all(one is not None and one.has_null_count and one.null_count == 0 for one in told):
+            found.add(metadata.schema.column(at).name)
+    return found
 
 
 def _kind(column: pa.Field, path: Path) -> pa.DataType:

@@ -91,7 +91,7 @@ def _table(bench: Bench, name: str, done: int) -> ReleaseTable:
         out = writer(work.request.terms.format, treated, sealer.stream, name=name, label=table.label, changed=changed)
         batches = _treated(bench, name, wanted, collected, counted, done)
         key = bench.lookups.study[name].subject_key
-        for batch in order.by_pseudonym(batches, key, most_held=2 * work.gateway.settings.batch_rows):
+        for batch in order.by_pseudonym(batches, key, most_held=2 * work.gateway.settings.batch_rows, pruned=True):
             out.write(batch)
         out.close()
     sealed = work.gateway.keys.derive("at-rest")

@@ -378,3 +378,23 @@ def test_digests_follow_content_and_names_only(tmp_path: Path) -> None:
     assert content_digest(digests(one)) == content_digest(digests(two))
     (two / "ae.csv").write_text("ae.csv\n2\n")
     assert content_digest(digests(one)) != content_digest(digests(two))
+
+
+def test_only_a_parquet_column_known_to_hold_no_null_is_not_null(tmp_path: Path) -> None:
+    table = pa.table({"FULL": ["a", "b", "c"], "GAP": ["a", None, "c"], "LATE": pa.array([1, 2, None])})
+    pq.write_table(table, tmp_path / "t.parquet", row_group_size=2)
+    pq.write_table(table, tmp_path / "u.parquet", write_statistics=False)
+    assert [f.nullable for f in open_table(tmp_path / "t.parquet").schema] == [False, True, True]
+    assert all(f.nullable for f in open_table(tmp_path / "u.parquet").schema)
+    assert read(tmp_path / "t.parquet") == table.to_pydict()
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_a_file_that_was_written_anew_is_read_anew(tmp_path: Path, ending: str) -> None:
+    path = tmp_path / f"t.{ending}"
+    for rows in (["old"], ["new", "rows"]):
+        if ending == "csv":
+            path.write_text("\n".join(["A", *rows, ""]))
+        else:
+            pq.write_table(pa.table({"A": rows}), path)
+        assert read(path) == {"A": rows}

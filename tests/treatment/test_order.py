@@ -3,6 +3,7 @@
 import pyarrow as pa
 import pytest
 
+from pseudonymization import cells
 from pseudonymization.order import by_pseudonym
 from pseudonymization.pseudonyms import ProjectKey, subject_pseudonyms
 
@@ -61,3 +62,17 @@ def test_a_table_without_subjects_or_without_rows_stays_as_it_is() -> None:
     empty = batches(10)[0].slice(0, 0)
     assert next(by_pseudonym([empty], "USUBJID")).num_rows == 0
     assert list(by_pseudonym([], "USUBJID")) == []
+
+
+def test_what_is_pruned_already_is_sorted_all_the_same() -> None:
+    given = [_pruned(batch) for batch in batches(200)]
+    plain = [batch.to_pylist() for batch in by_pseudonym(given, "USUBJID", most_held=300)]
+    found = list(by_pseudonym(given, "USUBJID", most_held=300, pruned=True))
+    assert [batch.to_pylist() for batch in found] == plain
+    for batch in found:
+        listed = batch.column("USUBJID").dictionary.to_pylist()
+        assert listed == sorted(listed)
+
+
+def _pruned(batch: pa.RecordBatch) -> pa.RecordBatch:
+    return pa.RecordBatch.from_arrays([cells.pruned(column) for column in batch.columns], schema=batch.schema)
