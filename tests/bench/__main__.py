@@ -66,6 +66,7 @@ def _time_release(study: Path, work: Path, runs: int) -> dict[str, Any]:
         "runs": runs,
         "sides": {name: asdict(cost) | {"sealed_bytes": sealed[name].stat().st_size} for name, cost in sides.items()},
         "cpu_ratio": sides["product"].cpu / sides["floor"].cpu,
+        "own_cpu_ratio": sides["product"].own_cpu / sides["floor"].own_cpu,
         "aims": {"cpu_ratio": CPU_AIM, "peak_rss": PEAK_AIM},
     }
 
@@ -91,22 +92,31 @@ def show(result: dict[str, Any]) -> str:
         f"release of LB: {result['rows']:,} rows, {result['subjects']:,} subjects, {size:.1f} MiB Parquet",
         f"{result['machine']}; median of {result['runs']} runs, peak is the highest",
         "",
-        f"{'':<10}{'CPU s':>9}{'wall s':>9}{'rows/s':>14}{'rows/CPU s':>14}{'peak MiB':>11}{'sealed MiB':>12}",
+        _line("", "CPU s", "own CPU s", "wall s", "rows/s", "rows/CPU s", "peak MiB", "sealed MiB"),
     ]
     shown = result["sides"] | ({"(generate)": result["generated"]} if result["generated"] else {})
     for name, cost in shown.items():
-        sealed = f"{cost['sealed_bytes'] / _MEBI:>12.1f}" if "sealed_bytes" in cost else ""
-        lines.append(
-            f"{name:<10}{cost['cpu']:>9.2f}{cost['wall']:>9.2f}{result['rows'] / cost['wall']:>14,.0f}"
-            f"{result['rows'] / cost['cpu']:>14,.0f}{cost['peak_rss'] / _MEBI:>11.0f}{sealed}"
-        )
+        times = [f"{cost[what]:.2f}" for what in ("cpu", "own_cpu", "wall")]
+        rates = [f"{result['rows'] / cost[what]:,.0f}" for what in ("wall", "cpu")]
+        sealed = f"{cost['sealed_bytes'] / _MEBI:.1f}" if "sealed_bytes" in cost else ""
+        lines.append(_line(name, *times, *rates, f"{cost['peak_rss'] / _MEBI:.0f}", sealed))
     return "\n".join([*lines, "", *_verdicts(result)])
 
 
+def _line(name: str, *cells: str) -> str:
+    return f"{name:<10}" + "".join(f"{cell:>12}" for cell in cells)
+
+
 def _verdicts(result: dict[str, Any]) -> list[str]:
-    ratio, peak = result["cpu_ratio"], result["sides"]["product"]["peak_rss"]
+    peak = result["sides"]["product"]["peak_rss"]
     return [
-        f"CPU {ratio:.2f} x the floor, aim {CPU_AIM}: {'met' if ratio <= CPU_AIM else 'MISSED'}",
+        *(
+            f"CPU {what:<45}{ratio:.2f} x the floor, aim {CPU_AIM}: {'met' if ratio <= CPU_AIM else 'MISSED'}"
+            for what, ratio in (
+                ("of the whole process, start to end:", result["cpu_ratio"]),
+                ("of the release alone, claimed to delivered:", result["own_cpu_ratio"]),
+            )
+        ),
         f"peak {peak / _MEBI:.0f} MiB, aim below {PEAK_AIM // _MEBI}: {'met' if peak < PEAK_AIM else 'MISSED'}",
     ]
 

@@ -1,6 +1,7 @@
 """What a command, or a function in a process of its own, costs: CPU, wall time, peak memory."""
 
 import json
+import re
 import subprocess
 import sys
 import tempfile
@@ -11,16 +12,29 @@ from statistics import median
 
 ROOT = Path(__file__).resolve().parents[2]
 _LAUNCH = Path(__file__).with_name("launch.py")
-_CALL = "import importlib, json, sys; m, f, a = sys.argv[1:]; getattr(importlib.import_module(m), f)(*json.loads(a))"
+_CALL = """
+import importlib, json, sys, time
+module, name, arguments = sys.argv[1:]
+function = getattr(importlib.import_module(module), name)
+begin = time.process_time()
+function(*json.loads(arguments))
+print(f"cpu_seconds={time.process_time() - begin:.3f}")
+"""
+_OWN = re.compile(r"cpu_seconds=([0-9.]+)")
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """CPU (user and system, threads and children) and wall in seconds; peak resident memory in bytes."""
+    """CPU (user and system, threads and children) and wall in seconds; peak resident memory in bytes.
+
+    `own_cpu` is the CPU of the work alone, without the interpreter's start and imports, where the command tells it
+    (`cpu_seconds=…` in its output, as the worker logs for each release); else that of the whole.
+    """
 
     cpu: float
     wall: float
     peak_rss: int
+    own_cpu: float
 
 
 class Failed(RuntimeError):
@@ -46,7 +60,8 @@ def measure(
         cost = json.loads(report.read_text()) if report.exists() else {"status": "no"}
     if cost.pop("status") != 0:
         raise Failed(f"`{' '.join(command[:3])} …` failed:\n{done.stdout[-2000:]}")
-    return Cost(**cost)
+    own = _OWN.findall(done.stdout)
+    return Cost(**cost, own_cpu=float(own[-1]) if own else cost["cpu"])
 
 
 def _calling(function: Callable[..., object], arguments: Sequence[str | float]) -> list[str]:
@@ -61,4 +76,5 @@ def middle(costs: Sequence[Cost]) -> Cost:
         cpu=median(cost.cpu for cost in costs),
         wall=median(cost.wall for cost in costs),
         peak_rss=max(cost.peak_rss for cost in costs),
+        own_cpu=median(cost.own_cpu for cost in costs),
     )
