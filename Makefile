@@ -41,7 +41,7 @@ format: $(READY) ## let ruff format and fix
 	$(BIN)/ruff format .
 
 bench: $(READY) ## speed of a release, as a ratio to a floor of the same run; then of the log and of a decision
-	$(BIN)/python -m tests.bench
+	$(BIN)/python -m tests.bench $(ARGS)
 	$(BIN)/python -m tests.bench.audit
 	$(BIN)/python -m tests.bench.decide
 
