@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import structlog
 
+from gateway.cli import session
 from gateway.cli.main import PANELS, app, main
 from gateway.cli.session import say_item, say_pairs, say_table
 
@@ -79,7 +80,7 @@ NAMES = ("id", "status", "recipient")
 
 @pytest.mark.parametrize("columns", [45, 60, 80])
 def test_tables_fit_the_terminal_and_ids_stay_whole(monkeypatch, capsys, columns) -> None:
-    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setattr(session.out, "width", columns)
     say_table("Requests", NAMES, ROWS, empty="none", wrap=("recipient",))
     lines = capsys.readouterr().out.splitlines()
     assert any("q-0123456789ab" in line for line in lines)
@@ -87,7 +88,7 @@ def test_tables_fit_the_terminal_and_ids_stay_whole(monkeypatch, capsys, columns
 
 
 def test_a_terminal_too_narrow_for_the_ids_gets_lines_instead(monkeypatch, capsys) -> None:
-    monkeypatch.setenv("COLUMNS", "30")
+    monkeypatch.setattr(session.out, "width", 30)
     say_table("Requests", NAMES, ROWS, empty="none", wrap=("recipient",))
     out = capsys.readouterr().out
     assert "id         q-0123456789ab" in out
