@@ -1,4 +1,4 @@
-"""What the gateway keeps about accounts: their tokens and the decisions made for them."""
+"""What the gateway keeps about accounts: how they prove who they are, and the decisions made for them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -39,6 +39,39 @@ class Token:
     created: datetime
     expires: datetime
     revoked: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """How an account signs in to the pages: an argon2id hash, and a sealed secret of the second factor if enrolled.
+
+    `must_change`: somebody else chose the password. `last_step`: the last time step whose code was used. `failures`
+    in a row, and until when no further try is answered.
+    """
+
+    account: str
+    password: str
+    must_change: bool
+    changed: datetime
+    code_secret: bytes | None = None
+    last_step: int = 0
+    failures: int = 0
+    locked_until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A sign-in to the pages. `id` is the SHA-256 of what the browser holds.
+
+    `proven`: nothing more is asked; before that the password was right and the code is awaited.
+    """
+
+    id: str
+    account: str
+    created: datetime
+    seen: datetime
+    proven: bool
+    ended: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Table, delete, insert, select, update
 
-from gateway.domain.account import Account, Decision, Grant, Token
+from gateway.domain.account import Account, Credential, Decision, Grant, Session, Token
 from gateway.domain.actor import Actor
 from gateway.domain.dataset import Dataset, DatasetVersion
 from gateway.domain.release import Obligation, Release, ReleaseTable, Step
@@ -16,7 +16,20 @@ from gateway.domain.request import Approval, Request, RowFilter, Status, Terms
 from gateway.errors import NotPossible
 from gateway.storage import tables as t
 
-Thing = Account | Grant | Token | Dataset | DatasetVersion | Request | Decision | Release | ReleaseTable | Obligation
+Thing = (
+    Account
+    | Grant
+    | Token
+    | Credential
+    | Session
+    | Dataset
+    | DatasetVersion
+    | Request
+    | Decision
+    | Release
+    | ReleaseTable
+    | Obligation
+)
 
 
 def plain(value: Any) -> Any:
@@ -63,6 +76,18 @@ def _(thing: Token, connection: Connection) -> None:
     values = asdict(thing)
     values["scopes"] = list(thing.scopes)
     _put(connection, t.tokens, {"id": values.pop("id")}, values)
+
+
+@write.register
+def _(thing: Credential, connection: Connection) -> None:
+    values = asdict(thing)
+    _put(connection, t.credentials, {"account": values.pop("account")}, values)
+
+
+@write.register
+def _(thing: Session, connection: Connection) -> None:
+    values = asdict(thing)
+    _put(connection, t.sessions, {"id": values.pop("id")}, values)
 
 
 @write.register

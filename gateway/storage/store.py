@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Engine, false, or_, select, true
 
-from gateway.domain.account import Account, Decision, Token
+from gateway.domain.account import Account, Credential, Decision, Session, Token
 from gateway.domain.actor import EVERY_STUDY, Actor
 from gateway.domain.dataset import Dataset, DatasetVersion
 from gateway.domain.event import Event
@@ -87,6 +87,24 @@ class Store:
         with self.reading() as connection:
             row = connection.execute(select(t.tokens).where(column == value)).one_or_none()
             return rows.read_token(row) if row is not None else None
+
+    def credential(self, account: str) -> Credential | None:
+        """How an account signs in; None if it has no password, or there is no such account."""
+        with self.reading() as connection:
+            row = connection.execute(select(t.credentials).where(t.credentials.c.account == account)).one_or_none()
+            return Credential(**row._asdict()) if row is not None else None
+
+    def session(self, key: str) -> Session | None:
+        """A session of the pages by its id."""
+        with self.reading() as connection:
+            row = connection.execute(select(t.sessions).where(t.sessions.c.id == key)).one_or_none()
+            return Session(**row._asdict()) if row is not None else None
+
+    def sessions_of(self, account: str) -> list[Session]:
+        """The sessions of an account that were not ended, newest first."""
+        query = select(t.sessions).where(t.sessions.c.account == account, t.sessions.c.ended.is_(False))
+        with self.reading() as connection:
+            return [Session(**row._asdict()) for row in connection.execute(query.order_by(t.sessions.c.created.desc()))]
 
     def dataset(self, key: str) -> Dataset:
         """A dataset with its newest version."""

@@ -81,6 +81,30 @@ tokens = Table(
     Column("revoked", Boolean, nullable=False),
 )
 
+credentials = Table(
+    "credentials",
+    metadata,
+    Column("account", ForeignKey("accounts.id"), primary_key=True),
+    Column("password", String(200), nullable=False),
+    Column("must_change", Boolean, nullable=False),
+    Column("changed", Moment, nullable=False),
+    Column("code_secret", LargeBinary),
+    Column("last_step", Integer, nullable=False),
+    Column("failures", Integer, nullable=False),
+    Column("locked_until", Moment),
+)
+
+sessions = Table(
+    "sessions",
+    metadata,
+    _id(),
+    Column("account", ForeignKey("accounts.id"), nullable=False, index=True),
+    Column("created", Moment, nullable=False),
+    Column("seen", Moment, nullable=False),
+    Column("proven", Boolean, nullable=False),
+    Column("ended", Boolean, nullable=False),
+)
+
 datasets = Table(
     "datasets",
     metadata,
