@@ -11,24 +11,9 @@ from typing import Any
 
 from policies.faults import RuleFault
 from policies.model import RuleRef
-from pseudonymization.safeguards import DateRule, GeographyRule, Safeguards, TextRule
+from pseudonymization.safeguards import DateRule, GeographyRule, Safeguards, TextRule, TimeOfDay, join_dates
 
-# Which date rules are at least as strict as each: the lattice of pseudonymization.safeguards.DateRule.
-_DATES_ABOVE: Mapping[DateRule, frozenset[DateRule]] = {
-    DateRule.KEEP: frozenset(DateRule),
-    DateRule.SHIFT: frozenset({DateRule.SHIFT, DateRule.STUDY_DAY, DateRule.DROP}),
-    DateRule.MONTH: frozenset({DateRule.MONTH, DateRule.YEAR, DateRule.STUDY_DAY, DateRule.DROP}),
-    DateRule.YEAR: frozenset({DateRule.YEAR, DateRule.STUDY_DAY, DateRule.DROP}),
-    DateRule.STUDY_DAY: frozenset({DateRule.STUDY_DAY, DateRule.DROP}),
-    DateRule.DROP: frozenset({DateRule.DROP}),
-}
 ACCESS_MODES = ("download", "remote", "secure_environment", "no_access")
-
-
-def join_dates(one: DateRule, other: DateRule) -> DateRule:
-    """The loosest date rule that is at least as strict as both."""
-    both = _DATES_ABOVE[one] & _DATES_ABOVE[other]
-    return max(both, key=lambda rule: len(_DATES_ABOVE[rule]))
 
 
 def _by_order(order: Iterable[Any]) -> Callable[[Any, Any], Any]:
@@ -63,10 +48,11 @@ def _words(value: Any) -> frozenset[str]:
     return frozenset(value)
 
 
-def _yes(value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise ValueError("must be true or false")
-    return value
+def _clock(value: Any) -> TimeOfDay:
+    """`keep`, `hour` or `drop`; true and false stand for the first and the last."""
+    if isinstance(value, bool):
+        return TimeOfDay.KEEP if value else TimeOfDay.DROP
+    return TimeOfDay(value)
 
 
 def _mode(value: Any) -> str:
@@ -101,7 +87,7 @@ SCALES: Mapping[str, Scale] = {
     "text": Scale(TextRule.KEEP, _by_order(TextRule), TextRule),
     "geography": Scale(GeographyRule.SITE, _by_order(GeographyRule), GeographyRule),
     "age_top": Scale(None, _least, _whole),
-    "time_of_day": Scale(bottom=True, join=lambda one, other: one and other, read=_yes),
+    "time_of_day": Scale(TimeOfDay.KEEP, _by_order(TimeOfDay), _clock),
     "max_risk": Scale(1.0, min, _share),
     "min_cell": Scale(0, max, _whole),
     "zip_digits": Scale(None, _least, _whole),

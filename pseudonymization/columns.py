@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol
 
+from pseudonymization.options import DEFAULT, Options
+
 
 class Role(StrEnum):
     """What a column is to an attacker and to an analyst."""
@@ -107,13 +109,15 @@ class Study:
     """Tables about the same subjects.
 
     `country` is where each subject's country stands (a column), or one ISO 3166-1 alpha-2/alpha-3 code for all;
-    `baseline` is the reference start date (DM.RFSTDTC) that study days are counted from.
+    `baseline` is the reference start date (DM.RFSTDTC) that study days are counted from; `options` is what the steward
+    chose for this study.
     """
 
     name: str
     tables: tuple[Table, ...]
     country: ColumnRef | str
     baseline: ColumnRef | None = None
+    options: Options = DEFAULT
 
     def __getitem__(self, name: str) -> Table:
         for table in self.tables:

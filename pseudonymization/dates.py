@@ -6,6 +6,7 @@ within a subject stay exact to the day, and since no life is as long (122 years 
 date can be an original date of the study, be it a birth or a first diagnosis.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,10 +19,12 @@ import pyarrow.compute as pc
 from pseudonymization import cells, isodates, pseudonyms
 from pseudonymization.faults import Place, Unreadable, Unresolved
 from pseudonymization.isodates import NO_DAY, Days, Precision
+from pseudonymization.safeguards import TimeOfDay
 
 Codes = npt.NDArray[np.int32]
 Flags = npt.NDArray[np.bool_]
 
+_HOUR = re.compile(r"-*[T ]\d\d")
 SHIFT_WINDOW = (47_482, 54_787)
 """The shift's bounds in days, both included: 130 and 150 years of 365.25 days."""
 
@@ -37,6 +40,20 @@ def shifts(key: pseudonyms.ProjectKey, ids: Sequence[str], window: tuple[int, in
         raise ValueError("a shift window is two positive numbers of days, the smaller first")
     drawn = pseudonyms.numbers(key, "date shift", ids)
     return np.array([low + number % (high - low + 1) for number in drawn], dtype=np.int64)
+
+
+ANCHOR = 65_744
+"""The day on which everyone starts whose dates are anchored, 2150-01-01. It is public, the same for every study."""
+
+
+def to_anchor(baseline: Days) -> Days:
+    """Days from each subject's baseline to the common anchor; 0 where a subject has no baseline.
+
+    PHUSE De-Identification Standard for SDTM 3.2, rule Offset, takes the true start of the trial as the anchor. Ours
+    lies in the 22nd century, so that no anchored date can be an original one. Nothing here is secret: one known true
+    date of a subject tells all of that subject's.
+    """
+    return np.where(baseline == NO_DAY, 0, ANCHOR - baseline)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,14 +122,15 @@ def without_epoch(place: Place) -> Unresolved:
     )
 
 
-def shift(dates: Dates, by: Days, moved: Days, *, time_of_day: bool = True) -> pa.DictionaryArray:
+def shift(dates: Dates, by: Days, moved: Days, *, time_of_day: TimeOfDay = TimeOfDay.KEEP) -> pa.DictionaryArray:
     """The column with each row's date moved, spelled at the precision it had.
 
-    by: days to add, per row (for the halves of an interval). moved: the new day per row, clamped or not. The time of
-    day stays or, with `time_of_day` false, goes.
+    by: days to add, per row (for the halves of an interval). moved: the new day per row, clamped or not. Of the time of
+    day, as much stays as `time_of_day` says.
     """
     parsed = dates.parsed
-    suffixes = sorted(parsed.suffixes) if time_of_day else [""]
+    tails = [left_of(suffix, time_of_day) for suffix in parsed.suffixes]
+    suffixes = sorted(set(tails))
     absent = dates.codes < 0
     grade: Any = np.int64(Precision.DAY)
     if not parsed.complete.all():
@@ -123,7 +141,7 @@ def shift(dates: Dates, by: Days, moved: Days, *, time_of_day: bool = True) -> p
     keys += grade * len(suffixes)
     if len(suffixes) > 1:
         place = {suffix: at for at, suffix in enumerate(suffixes)}
-        rank = np.array([place[suffix] for suffix in parsed.suffixes])
+        rank = np.array([place[tail] for tail in tails])
         keys += np.append(rank[parsed.suffix], 0)[dates.codes]
     codes, found = cells.distinct(keys, absent if absent.any() else None)
     labels = _spelled(found, suffixes)
@@ -173,18 +191,26 @@ def _spelled(keys: Days, suffixes: Sequence[str]) -> pa.Array:
     return pc.binary_join_element_wise(texts, pa.array(suffixes, pa.string()).take(pa.array(behind)), "")
 
 
-def _moved_interval(halves: tuple[str, str], by: int, time_of_day: bool) -> str:
+def _moved_interval(halves: tuple[str, str], by: int, time_of_day: TimeOfDay) -> str:
     return "/".join(_moved_one(half, by, time_of_day) for half in halves)
 
 
-def _moved_one(text: str, by: int, time_of_day: bool) -> str:
+def _moved_one(text: str, by: int, time_of_day: TimeOfDay) -> str:
     if text.startswith("P"):
         return text
     parsed = isodates.parse(pa.array([text]))
     grade = int(parsed.precision[0])
     day = parsed.days if grade == Precision.TIME else parsed.days + by
     spelled: str = isodates.spell(day, grade)[0].as_py()
-    return spelled + (parsed.suffixes[int(parsed.suffix[0])] if time_of_day else "")
+    return spelled + left_of(parsed.suffixes[int(parsed.suffix[0])], time_of_day)
+
+
+def left_of(suffix: str, time_of_day: TimeOfDay) -> str:
+    """What stays of the text behind a date. Cut to the hour, a time zone goes too: it tells a place."""
+    if time_of_day is TimeOfDay.KEEP or not suffix:
+        return suffix
+    hour = _HOUR.match(suffix) if time_of_day is TimeOfDay.HOUR else None
+    return hour[0] if hour else ""
 
 
 def truncate(dates: Dates, precision: Precision) -> pa.DictionaryArray:
@@ -292,11 +318,12 @@ def per_day(kind: pa.DataType) -> int:
     return 86_400 * {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}[unit]
 
 
-def shift_arrow(array: pa.Array, by: Days, *, time_of_day: bool = True) -> pa.Array:
+def shift_arrow(array: pa.Array, by: Days, *, time_of_day: TimeOfDay = TimeOfDay.KEEP) -> pa.Array:
     """A date32, date64 or timestamp column moved by `by` days per row; the type stays."""
     ticks, unit = ticks_of(array), per_day(array.type)
-    if not time_of_day:
-        ticks = ticks // unit * unit
+    if time_of_day is not TimeOfDay.KEEP:
+        grain = unit if time_of_day is TimeOfDay.DROP or unit == 1 else unit // 24
+        ticks = ticks // grain * grain
     present = array.is_valid().to_numpy(zero_copy_only=False)
     moved = np.where(present, ticks + by * unit, 0)
     mask = ~present if array.null_count else None

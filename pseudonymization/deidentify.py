@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from pseudonymization import classes, pseudonyms, risk, search, subjects
+from pseudonymization import classes, options, pseudonyms, risk, search, subjects
 from pseudonymization.classes import ClassTable
 from pseudonymization.columns import Column, ColumnRef, Handling, Kind, Role, Source, Study, Table
 from pseudonymization.faults import Place, Unresolved
@@ -37,6 +37,10 @@ SITE_WEIGHT = 0.2
 _DATE_WORDS: Mapping[Act, str] = {
     Act.KEEP: "as it is",
     Act.SHIFT: "moved by a secret number of days, the same for all dates of a subject; intervals are exact",
+    Act.ANCHOR: (
+        "moved so that everyone's reference start is one day; intervals are exact; the day is public, and one known "
+        "date of a subject tells all of that subject's"
+    ),
     Act.TRUNCATE_MONTH: "cut to the month",
     Act.TRUNCATE_YEAR: "cut to the year",
     Act.STUDY_DAY: "days from the subject's reference start; the first day is 1 and there is no day 0",
@@ -96,7 +100,7 @@ def with_references(whole: Study, asked: Study) -> Study:
         extra.append(Table(table.name, columns, table.domain, table.label))
     replaced = {table.name for table in extra}
     kept = tuple(table for table in asked.tables if table.name not in replaced)
-    return Study(asked.name, (*kept, *extra), whole.country, whole.baseline)
+    return replace(asked, tables=(*kept, *extra), country=whole.country, baseline=whole.baseline)
 
 
 def prepare(
@@ -120,6 +124,7 @@ def prepare(
         Unreachable: the safeguards cannot be met; says the nearest that can.
         Unreadable: a date does not parse.
     """
+    safeguards = options.joined(whole.options, safeguards)
     people = subjects.collect(with_references(whole, asked), source)
     table = classes.build(asked, source)
     ladders = climbing(asked, table, people, safeguards, key, folder)
@@ -335,7 +340,7 @@ def _date_act(table: Table, column: Column, rule: DateRule) -> Act:
     """A date in a table without subjects has nobody to be shifted with, so the year is all that may stay."""
     if column.handling is Handling.REMOVE:
         return Act.REMOVE
-    if table.subject_key is None and rule in {DateRule.SHIFT, DateRule.MONTH, DateRule.YEAR}:
+    if table.subject_key is None and rule in {DateRule.SHIFT, DateRule.ANCHOR, DateRule.MONTH, DateRule.YEAR}:
         return Act.TRUNCATE_YEAR
     if table.subject_key is None and rule is DateRule.STUDY_DAY:
         return Act.REMOVE

@@ -13,13 +13,15 @@ from pseudonymization.columns import Column, Handling, Kind, Role, Study, Table
 from pseudonymization.faults import Place, Unresolved
 from pseudonymization.isodates import NO_DAY, Days
 from pseudonymization.plan import Act, ColumnPlan, Plan
+from pseudonymization.safeguards import TimeOfDay
 from pseudonymization.subjects import AMBIGUOUS, Subjects
 from pseudonymization.surrogates import Surrogates
 from pseudonymization.text import REDACTED, SHORTEST, Redactor
 from pseudonymization.tokens import Tokens, spelling
 
 _START = re.compile(r"^(.*)ST(DTC|DTM|DT|DAT)$")
-_DATED = frozenset({Act.SHIFT, Act.STUDY_DAY})
+_MOVED = frozenset({Act.SHIFT, Act.ANCHOR})
+_DATED = _MOVED | {Act.STUDY_DAY}
 _MAY_BE_KEPT = frozenset({Role.QUASI, Role.SENSITIVE, Role.DATE, Role.FREE_TEXT, Role.KEPT})
 
 
@@ -59,7 +61,7 @@ class Lookups:
     redactor: Redactor
     surrogates: Mapping[str, Surrogates]
     pairs: Mapping[str, Mapping[str, str]]
-    time_of_day: bool
+    time_of_day: TimeOfDay
 
     def planned(self, table: str, column: str) -> ColumnPlan:
         """The plan of a column.
@@ -98,12 +100,15 @@ def look_up(
         raise ValueError("one flag per subject says whose cells are blanked")
     _check(plan, study, labels)
     acts = {planned.act for planned in plan.columns}
-    if Act.SHIFT in acts and len(subjects.days) and subjects.days[-1] - subjects.days[0] >= window[0]:
+    ids = subjects.ids.to_pylist()
+    anchored = Act.ANCHOR in acts
+    shifts = dates.to_anchor(subjects.baseline) if anchored else dates.shifts(key, ids, window)
+    least = int(shifts[shifts != 0].min(initial=dates.ANCHOR)) if anchored else window[0]
+    if acts & _MOVED and len(subjects.days) and subjects.days[-1] - subjects.days[0] >= least:
         raise Unresolved(
             "the study's dates span as many years as the shift moves them, so that a shifted date could be a true one",
             cure="widen the shift window, or truncate dates",
         )
-    ids = subjects.ids.to_pylist()
     names = pseudonyms.subject_pseudonyms(key, ids)
     codes = _codes(study, subjects, key)
     order = np.argsort(np.array(names, dtype=np.str_))
@@ -117,7 +122,7 @@ def look_up(
         pseudonyms=pa.array(names, pa.string()),
         ranks=np.append(np.argsort(order), -1).astype(np.int32),
         ranked=pa.array([names[at] for at in order.tolist()], pa.string()),
-        shifts=np.append(dates.shifts(key, ids, window), 0),
+        shifts=np.append(shifts, 0),
         baseline=np.append(subjects.baseline, NO_DAY),
         blanked=np.append(blanked, True),
         labels=dict(labels),
@@ -201,7 +206,7 @@ def _embedded(study: Study, subjects: Subjects, names: list[str], codes: Mapping
 
 def _pairs(plan: Plan, table: Table) -> dict[str, str]:
     """Start and end columns of one interval (AESTDTC and AEENDTC), both shifted, as text."""
-    shifted = {planned.column for planned in plan.of(table.name) if planned.act is Act.SHIFT}
+    shifted = {planned.column for planned in plan.of(table.name) if planned.act in _MOVED}
     found = {}
     for start in sorted(shifted):
         match = _START.match(start)

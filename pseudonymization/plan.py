@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import Any
 
-from pseudonymization.safeguards import DateRule, GeographyRule, Safeguards, TextRule
+from pseudonymization.safeguards import DateRule, GeographyRule, Safeguards, TextRule, TimeOfDay
 
 
 class Act(StrEnum):
@@ -18,6 +18,7 @@ class Act(StrEnum):
     RECODE = "recode"
     GENERALIZE = "generalize"
     SHIFT = "shift"
+    ANCHOR = "anchor"
     TRUNCATE_MONTH = "truncate_month"
     TRUNCATE_YEAR = "truncate_year"
     STUDY_DAY = "study_day"
@@ -28,11 +29,23 @@ class Act(StrEnum):
 DATE_ACTS: Mapping[DateRule, Act] = {
     DateRule.KEEP: Act.KEEP,
     DateRule.SHIFT: Act.SHIFT,
+    DateRule.ANCHOR: Act.ANCHOR,
     DateRule.MONTH: Act.TRUNCATE_MONTH,
     DateRule.YEAR: Act.TRUNCATE_YEAR,
     DateRule.STUDY_DAY: Act.STUDY_DAY,
     DateRule.DROP: Act.REMOVE,
 }
+
+
+_WORDS = frozenset({"dates", "text", "geography", "time_of_day"})
+"""The safeguards that are words of a list."""
+
+
+def _clock(value: str | bool) -> TimeOfDay:
+    """The word for what is left of clock times; plans stored before there were words say true or false."""
+    if isinstance(value, bool):
+        return TimeOfDay.KEEP if value else TimeOfDay.DROP
+    return TimeOfDay(value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,10 +100,11 @@ class Plan:
         """
         demanded = dict(content["safeguards"])
         safeguards = replace(
-            Safeguards(**{k: v for k, v in demanded.items() if k not in {"dates", "text", "geography"}}),
+            Safeguards(**{name: value for name, value in demanded.items() if name not in _WORDS}),
             dates=DateRule(demanded["dates"]),
             text=TextRule(demanded["text"]),
             geography=GeographyRule(demanded["geography"]),
+            time_of_day=_clock(demanded["time_of_day"]),
         )
         columns = tuple(ColumnPlan(**{**c, "act": Act(c["act"])}) for c in content["columns"])
         return cls(columns, dict(content["levels"]), safeguards, content["proven_optimal"], content["search"])

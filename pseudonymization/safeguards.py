@@ -1,5 +1,6 @@
 """What must hold when data leaves: the thresholds and treatments a joined policy demands of the engine."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -7,16 +8,47 @@ from enum import StrEnum
 class DateRule(StrEnum):
     """What happens to calendar dates.
 
-    The order of strictness is a lattice: `keep` is weakest, `drop` strictest; `shift` (a secret number of days for
-    each subject) and `month`/`year` (truncation) cannot be compared, and both are weaker than `study_day` (days
-    from the subject's baseline), which tells neither a true calendar date nor an anchor.
+    `shift` adds a secret number of days for each subject. `anchor` moves each subject's first date to one day that all
+    share (PHUSE De-Identification Standard for SDTM 3.2, rule Offset). `month` and `year` truncate. `study_day` counts
+    days from the subject's baseline and tells neither a true calendar date nor an anchor.
+
+    The order of strictness is a lattice: `keep` is weakest, `drop` strictest. `shift` < `anchor` < `study_day`: an
+    anchored date is a relative day in the shape of a date, and whoever holds shifted dates can work it out, so it
+    tells nothing that they do not. `month` < `year` < `study_day`; truncation cannot be compared with the other two.
     """
 
     KEEP = "keep"
     SHIFT = "shift"
+    ANCHOR = "anchor"
     MONTH = "month"
     YEAR = "year"
     STUDY_DAY = "study_day"
+    DROP = "drop"
+
+
+_DATES_ABOVE: Mapping[DateRule, frozenset[DateRule]] = {
+    DateRule.KEEP: frozenset(DateRule),
+    DateRule.SHIFT: frozenset({DateRule.SHIFT, DateRule.ANCHOR, DateRule.STUDY_DAY, DateRule.DROP}),
+    DateRule.ANCHOR: frozenset({DateRule.ANCHOR, DateRule.STUDY_DAY, DateRule.DROP}),
+    DateRule.MONTH: frozenset({DateRule.MONTH, DateRule.YEAR, DateRule.STUDY_DAY, DateRule.DROP}),
+    DateRule.YEAR: frozenset({DateRule.YEAR, DateRule.STUDY_DAY, DateRule.DROP}),
+    DateRule.STUDY_DAY: frozenset({DateRule.STUDY_DAY, DateRule.DROP}),
+    DateRule.DROP: frozenset({DateRule.DROP}),
+}
+"""Which date rules are at least as strict as each."""
+
+
+def join_dates(one: DateRule, other: DateRule) -> DateRule:
+    """The loosest date rule that is at least as strict as both."""
+    both = _DATES_ABOVE[one] & _DATES_ABOVE[other]
+    return max(both, key=lambda rule: len(_DATES_ABOVE[rule]))
+
+
+class TimeOfDay(StrEnum):
+    """What is left of the time of day behind a date, from loosest to strictest; `hour` cuts minutes and seconds."""
+
+    KEEP = "keep"
+    HOUR = "hour"
     DROP = "drop"
 
 
@@ -59,7 +91,7 @@ class Safeguards:
     text: TextRule = TextRule.KEEP
     geography: GeographyRule = GeographyRule.SITE
     age_top: int | None = None
-    time_of_day: bool = True
+    time_of_day: TimeOfDay = TimeOfDay.KEEP
 
     def __post_init__(self) -> None:
         if self.k < 1:

@@ -17,7 +17,7 @@ from pseudonymization import cells, dates, isodates, pseudonyms
 from pseudonymization.columns import Column, Kind, Role
 from pseudonymization.dates import DateFlips, Dates
 from pseudonymization.faults import Place, Unresolved
-from pseudonymization.isodates import LAST_DAY, Days, Precision
+from pseudonymization.isodates import LAST_DAY, NO_DAY, Days, Precision
 from pseudonymization.lookups import LabelMap, Lookups, look_up, namespace
 from pseudonymization.plan import Act, ColumnPlan
 from pseudonymization.text import FINDING
@@ -26,7 +26,8 @@ __all__ = ["LabelMap", "Lookups", "Tally", "Treated", "look_up", "schema", "trea
 
 TEXT = pa.dictionary(pa.int32(), pa.string())
 _CUT = {Act.TRUNCATE_MONTH: Precision.MONTH, Act.TRUNCATE_YEAR: Precision.YEAR}
-_SHAPE_KEPT = frozenset({Act.KEEP, Act.SHIFT})
+_MOVED = frozenset({Act.SHIFT, Act.ANCHOR})
+_SHAPE_KEPT = frozenset({Act.KEEP, *_MOVED})
 _FINDING = re.compile(FINDING)
 _METADATA = (b"label", b"format", b"width")
 
@@ -97,7 +98,7 @@ def _kind_of(lookups: Lookups, planned: ColumnPlan, original: pa.DataType) -> pa
         return pa.int64() if pa.types.is_integer(plain) else pa.float64()
     if planned.act is Act.KEEP:
         return TEXT if pa.types.is_dictionary(original) and pa.types.is_string(plain) else original
-    if planned.act is Act.SHIFT and pa.types.is_temporal(plain):
+    if planned.act in _MOVED and pa.types.is_temporal(plain):
         return plain
     return TEXT
 
@@ -169,7 +170,7 @@ class _Batch:
                 return self._kept(planned, array)
             case Act.GENERALIZE:
                 return self._generalized(name, array)
-            case Act.SHIFT:
+            case Act.SHIFT | Act.ANCHOR:
                 return self._shifted(name, array)
             case Act.TRUNCATE_MONTH | Act.TRUNCATE_YEAR:
                 return self._truncated(name, array, _CUT[planned.act])
@@ -220,7 +221,7 @@ class _Batch:
         """Text dates that are shifted, read and moved: both ends of an interval before either is spelled."""
         for planned in self.lookups.plan[self.table].values():
             name = planned.column
-            if planned.act is Act.SHIFT and self._is_text(name):
+            if planned.act in _MOVED and self._is_text(name):
                 self.read[name] = dates.read(self.batch.column(name), self._place(name), self.first_row)
                 self._needs_subject(name, self.read[name].codes >= 0)
                 self.moved[name] = self.read[name].days + self.by
@@ -250,6 +251,15 @@ class _Batch:
         if lost.any():
             rows = cells.rows_where(lost, self.first_row)
             raise Unresolved("a date stands in a row without a subject", places=(Place(self.table, name, rows),))
+        if self.lookups.planned(self.table, name).act is Act.ANCHOR:
+            loose = present & (self.lookups.baseline[self.who] == NO_DAY)
+            if loose.any():
+                rows = cells.rows_where(loose, self.first_row)
+                raise Unresolved(
+                    "a subject has no complete date from which it could be anchored",
+                    places=(Place(self.table, name, rows),),
+                    cure="add the subject's reference start, or let dates be shifted instead",
+                )
 
     def _shifted(self, name: str, array: pa.Array) -> pa.Array:
         if name in self.read:

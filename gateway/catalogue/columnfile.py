@@ -19,9 +19,11 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
 from gateway.catalogue import bounded
+from gateway.catalogue import options as choices
 from gateway.catalogue.profile import TableLike, kind_of
 from gateway.errors import Invalid
 from pseudonymization.columns import Column, ColumnRef, Handling, Kind, Role, Study, Table
+from pseudonymization.options import Options
 
 FORMAT = 1
 _PLAIN = re.compile(
@@ -29,7 +31,7 @@ _PLAIN = re.compile(
     re.IGNORECASE | re.ASCII,
 )
 """Texts that stand without quotes in any YAML; all others are quoted."""
-_TOP = ("format", "study", "accepted", "subject_key", "country", "baseline", "tables")
+_TOP = ("format", "study", "accepted", "subject_key", "country", "baseline", "options", "tables")
 _TABLE = ("domain", "label", "columns")
 _COLUMN = (
     "role", "handling", "hierarchy", "surrogate", "namespace", "kind", "label", "certain", "because",
@@ -175,6 +177,9 @@ def _content(study: Study, accepted: bool) -> dict[str, Any]:
     content["country"] = country
     if study.baseline is not None:
         content["baseline"] = f"{study.baseline.table}.{study.baseline.column}"
+    chosen = choices.content(study.options)
+    if chosen:
+        content["options"] = chosen
     content["tables"] = {table.name: _table_content(table) for table in study.tables}
     return content
 
@@ -240,6 +245,8 @@ class _Reader:
         study = Study(str(document["study"]), tables, "", None)
         self._check_key(document, study)
         study = replace(study, country=self._country(document, study), baseline=self._baseline(document, study))
+        if "options" in document:
+            study = replace(study, options=self._options(document))
         if self._proposals:
             return study
         return accept(study if accepted else _each_column(study, lambda column: replace(column, certain=False)))
@@ -276,7 +283,8 @@ class _Reader:
         said = self._text(document, "subject_key")
         for table in study.tables:
             for column in table.columns:
-                if said and column.name == said and column.role is not Role.SUBJECT_KEY and column.certain:
+                leaves = column.role not in {Role.SUBJECT_KEY, Role.DIRECT}
+                if said and column.name == said and leaves and column.certain:
                     raise self._fault(
                         document["tables"][table.name]["columns"],
                         said,
@@ -300,6 +308,10 @@ class _Reader:
 
     def _baseline(self, document: CommentedMap, study: Study) -> ColumnRef | None:
         return self._reference(document, "baseline", study) if document.get("baseline") else None
+
+    def _options(self, document: CommentedMap) -> Options:
+        section = self._map(document, "options")
+        return choices.read(section, lambda name, reason, cure: self._fault(section, name, reason, cure))
 
     def _reference(self, holder: CommentedMap, key: str, study: Study) -> ColumnRef:
         table, _, column = self._text(holder, key).partition(".")

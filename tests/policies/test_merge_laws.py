@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from policies.merge import ACCESS_MODES, NOTHING, SCALES, JoinedPolicy, demands_of, join_dates
 from policies.model import RuleRef
-from pseudonymization.safeguards import DateRule, GeographyRule, Safeguards, TextRule
+from pseudonymization.safeguards import DateRule, GeographyRule, Safeguards, TextRule, TimeOfDay
 
 SHARE = st.floats(0, 1, allow_nan=False)
 WORDS = st.frozensets(st.sampled_from("abcd"), max_size=3).map(sorted)
@@ -18,7 +18,7 @@ VALUES = {
     "text": st.sampled_from([rule.value for rule in TextRule]),
     "geography": st.sampled_from([rule.value for rule in GeographyRule]),
     "age_top": st.integers(60, 95),
-    "time_of_day": st.booleans(),
+    "time_of_day": st.booleans() | st.sampled_from([left.value for left in TimeOfDay]),
     "max_risk": SHARE,
     "min_cell": st.integers(0, 20),
     "zip_digits": st.integers(0, 5),
@@ -105,6 +105,9 @@ def test_shift_and_truncation_meet_at_study_days():
     assert join_dates(DateRule.KEEP, DateRule.SHIFT) is DateRule.SHIFT
     assert join_dates(DateRule.STUDY_DAY, DateRule.YEAR) is DateRule.STUDY_DAY
     assert join_dates(DateRule.DROP, DateRule.STUDY_DAY) is DateRule.DROP
+    assert join_dates(DateRule.SHIFT, DateRule.ANCHOR) is DateRule.ANCHOR
+    assert join_dates(DateRule.ANCHOR, DateRule.STUDY_DAY) is DateRule.STUDY_DAY
+    assert join_dates(DateRule.ANCHOR, DateRule.MONTH) is DateRule.STUDY_DAY
 
 
 def test_a_risk_without_a_probability_of_attempt_assumes_the_attack():

@@ -13,6 +13,7 @@ from pseudonymization import dates, isodates
 from pseudonymization.faults import Place, Unreadable
 from pseudonymization.isodates import NO_DAY, Precision
 from pseudonymization.pseudonyms import ProjectKey
+from pseudonymization.safeguards import TimeOfDay
 
 PLACE = Place("ae", "AESTDTC")
 KEY = ProjectKey.derive(bytes(range(32)), "p1")
@@ -46,7 +47,7 @@ def read(*texts: str | None) -> dates.Dates:
     return dates.read(pa.array(texts, pa.string()), PLACE)
 
 
-def shifted(texts: list[str | None], by: int, *, time_of_day: bool = True) -> list[str | None]:
+def shifted(texts: list[str | None], by: int, *, time_of_day: TimeOfDay = TimeOfDay.KEEP) -> list[str | None]:
     column = read(*texts)
     steps = np.full(len(texts), by)
     answer: list[str | None] = dates.shift(column, steps, column.days + steps, time_of_day=time_of_day).to_pylist()
@@ -77,13 +78,36 @@ def test_blank_cells_stay_blank() -> None:
 
 def test_time_of_day_goes_when_the_safeguards_say_so() -> None:
     texts = ["2013-07-04T08:30", "2013-07-04", "2003-12--T07:15", "-----T07:15", "2013-01-01T10:00/2013-01-02T11:00"]
-    assert shifted(texts, 50_000, time_of_day=False) == [
+    assert shifted(texts, 50_000, time_of_day=TimeOfDay.DROP) == [
         "2150-05-27",
         "2150-05-27",
         "2140-11",
         None,
         "2149-11-24/2149-11-25",
     ]
+
+
+def test_time_of_day_is_cut_to_the_hour_and_a_time_zone_goes_with_the_minutes() -> None:
+    texts = ["2013-07-04T08:30:59+05:30", "2013-07-04", "2013-07-04T-:15", "2003-12--T07:15", "-----T07:15"]
+    assert shifted(texts, 50_000, time_of_day=TimeOfDay.HOUR) == [
+        "2150-05-27T08",
+        "2150-05-27",
+        "2150-05-27",
+        "2140-11--T07",
+        "-----T07",
+    ]
+    stamps = pa.array([15_890 * 86_400 + 8 * 3600 + 59 * 60, None], pa.timestamp("s"))
+    moved = dates.shift_arrow(stamps, np.array([50_000, 1]), time_of_day=TimeOfDay.HOUR)
+    assert moved.cast(pa.int64()).to_pylist() == [65_890 * 86_400 + 8 * 3600, None]
+    days = pa.array([date(2013, 7, 4)], pa.date32())
+    assert dates.shift_arrow(days, np.array([50_000]), time_of_day=TimeOfDay.HOUR).to_pylist() == [date(2150, 5, 27)]
+
+
+def test_anchored_everyone_starts_on_one_day_of_the_22nd_century() -> None:
+    start = np.array([15_000, 16_789, NO_DAY])
+    moved = dates.to_anchor(start)
+    assert (start[:2] + moved[:2]).tolist() == [dates.ANCHOR, dates.ANCHOR]
+    assert (moved[2], date(1970, 1, 1) + timedelta(dates.ANCHOR)) == (0, date(2150, 1, 1))
 
 
 parts = st.dates(date(1890, 1, 1), date(2090, 12, 31))
@@ -205,6 +229,6 @@ def test_arrow_dates_and_timestamps_move_by_whole_days() -> None:
         moved = dates.shift_arrow(noon, np.array([50_000, 1]))
         assert moved.type == noon.type
         assert moved.cast(pa.int64()).to_pylist() == [((15_890 + 50_000) * 86_400 + 45_000) * per, None]
-        plain = dates.shift_arrow(noon, np.array([50_000, 1]), time_of_day=False)
+        plain = dates.shift_arrow(noon, np.array([50_000, 1]), time_of_day=TimeOfDay.DROP)
         assert plain.cast(pa.int64()).to_pylist() == [(15_890 + 50_000) * 86_400 * per, None]
     assert dates.truncate_arrow(day, Precision.MONTH).to_pylist() == ["2013-07", None]

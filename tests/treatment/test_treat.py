@@ -16,7 +16,7 @@ from pseudonymization.columns import Column, Handling, Kind, Role, Study, Table
 from pseudonymization.faults import Unreadable, Unresolved
 from pseudonymization.lookups import LabelMap
 from pseudonymization.plan import Act, ColumnPlan, Plan
-from pseudonymization.safeguards import DateRule, Safeguards
+from pseudonymization.safeguards import DateRule, Safeguards, TimeOfDay
 
 Small = tuple[Study, Any]
 
@@ -215,7 +215,7 @@ def test_dates_can_be_cut_counted_or_dropped(small: Small, release: Callable[...
 
 
 def test_time_of_day_can_be_dropped(small: Small, release: Callable[..., Any]) -> None:
-    done = release(*small, safeguards=Safeguards(dates=DateRule.SHIFT, time_of_day=False)).tables["ae"]
+    done = release(*small, safeguards=Safeguards(dates=DateRule.SHIFT, time_of_day=TimeOfDay.DROP)).tables["ae"]
     assert [len(text) for text in done.column("AESTDTC").to_pylist()] == [4, 7, 10]
     assert done.column("AEDTM").cast(pa.int64()).to_pylist()[0] % 86_400_000_000 == 0
 
