@@ -25,6 +25,7 @@ class Settings(BaseSettings):
     asked to cosign it, `URL VKEY` pairs separated by `;`. witness_for: keys of partners' logs that this gateway
     cosigns, separated by blanks. extract_days: how long an extract stays downloadable unless a rule says shorter.
     lease_seconds: a worker silent for so long loses its job. batch_rows: rows held in memory at once.
+    session_idle_minutes, session_hours: a session of the pages ends after so long without use, and at the latest.
     """
 
     model_config = SettingsConfigDict(env_prefix="GATEWAY_", extra="ignore")
@@ -42,6 +43,8 @@ class Settings(BaseSettings):
     lease_seconds: int = Field(default=60, ge=5, le=3600)
     max_body_bytes: int = Field(default=1_000_000, ge=1_000)
     batch_rows: int = Field(default=500_000, ge=1_000)
+    session_idle_minutes: int = Field(default=30, ge=1, le=720)
+    session_hours: int = Field(default=12, ge=1, le=72)
 
     @property
     def database(self) -> str:

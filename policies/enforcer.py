@@ -33,7 +33,7 @@ ACTS: Mapping[str, frozenset[str]] = {
     "request": frozenset({"draft", "submit", "return", "approve", "refuse", "withdraw", "read", "list"}),
     "release": frozenset({"start", "read", "download", "revoke", "list"}),
     "audit": frozenset({"read", "verify", "list", "export", "erase"}),
-    "user": frozenset({"add", "grant", "revoke", "list"}),
+    "user": frozenset({"add", "grant", "revoke", "list", "password", "disable", "enable"}),
     "token": frozenset({"issue", "revoke"}),
     "settings": frozenset({"read"}),
     "worker": frozenset({"run"}),

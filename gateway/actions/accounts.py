@@ -112,6 +112,28 @@ def _change_role(gateway: Gateway, actor: Actor, change: Grant, kind: EventKind,
     gateway.store.save(change, event=event, now=gateway.now())
 
 
+@action("user", "disable")
+def disable(gateway: Gateway, actor: Actor, *, key: str) -> None:
+    """Let an account in no more: its tokens and sessions hold no longer; its history stays."""
+    _switch(gateway, actor, key, disabled=True)
+
+
+@action("user", "enable")
+def enable(gateway: Gateway, actor: Actor, *, key: str) -> None:
+    """Let a disabled account in again."""
+    _switch(gateway, actor, key, disabled=False)
+
+
+def _switch(gateway: Gateway, actor: Actor, key: str, *, disabled: bool) -> None:
+    row = allow(gateway, actor, "user", "disable" if disabled else "enable", env={"account": key})
+    account = next((held for held, _ in gateway.store.accounts() if held.id == key), None)
+    if account is None:
+        raise NotFound("no such user", place="user", cure="list accounts with `gateway users list`")
+    kind = EventKind.USER_DISABLED if disabled else EventKind.USER_ENABLED
+    event = Event(kind, actor.id, about={"user": key}, facts={"allowed_by": row})
+    gateway.store.save(replace(account, disabled=disabled), event=event, now=gateway.now())
+
+
 @action("user", "list")
 def listing(gateway: Gateway, actor: Actor) -> list[tuple[Account, Actor]]:
     """All accounts with their roles."""

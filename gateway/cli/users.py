@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from gateway.actions import accounts
+from gateway.actions import accounts, sessions
 from gateway.cli.session import OPERATOR, AsJson, AsUser, begin, out, say_json, say_pairs, say_table
 from gateway.client.pairs import new_pair
 from gateway.domain.actor import EVERY_STUDY
@@ -50,6 +50,33 @@ def revoke(key: Key, role: Role, study: Study = EVERY_STUDY, user: AsUser = OPER
     session = begin(user)
     accounts.revoke(session.gateway, session.actor, key=key, role=role, study=study)
     say_json({"account": key}) if json else out.print(f"{key} is no longer {role} in {study}")
+
+
+@app.command("password")
+def password(key: Key, user: AsUser = OPERATOR, json: AsJson = False) -> None:
+    """Make up a new password for the pages. It is shown once; its owner must change it at the first sign-in.
+
+    The account's sessions and its second factor end.
+    """
+    session = begin(user)
+    answer = {"account": key, "password": sessions.set_password(session.gateway, session.actor, key=key)}
+    say_json(answer) if json else say_pairs(answer)
+
+
+@app.command("disable")
+def disable(key: Key, user: AsUser = OPERATOR, json: AsJson = False) -> None:
+    """Let an account in no more. Its tokens and sessions hold no longer; its history stays."""
+    session = begin(user)
+    accounts.disable(session.gateway, session.actor, key=key)
+    say_json({"account": key, "disabled": True}) if json else out.print(f"account {key} is disabled")
+
+
+@app.command("enable")
+def enable(key: Key, user: AsUser = OPERATOR, json: AsJson = False) -> None:
+    """Let a disabled account in again."""
+    session = begin(user)
+    accounts.enable(session.gateway, session.actor, key=key)
+    say_json({"account": key, "disabled": False}) if json else out.print(f"account {key} is let in again")
 
 
 @app.command("list")

@@ -15,6 +15,11 @@ class EventKind(StrEnum):
     TOKEN_ISSUED = "token.issued"  # noqa: S105 - the name of an event, not a secret
     TOKEN_REVOKED = "token.revoked"  # noqa: S105 - the name of an event, not a secret
     SIGN_IN = "sign_in"
+    SIGN_OUT = "sign_out"
+    PASSWORD_CHANGED = "password.changed"  # noqa: S105 - the name of an event, not a secret
+    SECOND_FACTOR_SET = "second_factor.set"
+    USER_DISABLED = "user.disabled"
+    USER_ENABLED = "user.enabled"
     KEY_USED = "key.used"
     DATASET_ADDED = "dataset.added"
     DATASET_ACCEPTED = "dataset.accepted"
@@ -80,6 +85,11 @@ MEANING: Mapping[EventKind, str] = {
     EventKind.TOKEN_ISSUED: "an API token was issued; its scopes and end",
     EventKind.TOKEN_REVOKED: "an API token was ended early",
     EventKind.SIGN_IN: "someone came with a token that is missing, unknown, ended or revoked",
+    EventKind.SIGN_OUT: "a session of the pages was ended by its owner",
+    EventKind.PASSWORD_CHANGED: "a password was set, by its owner or by an operator; the account's sessions ended",
+    EventKind.SECOND_FACTOR_SET: "a second factor was enrolled",
+    EventKind.USER_DISABLED: "an account was disabled; its tokens and sessions hold no more",
+    EventKind.USER_ENABLED: "a disabled account was let in again",
     EventKind.KEY_USED: "a signing key of the gateway was used; its fingerprint and what for",
     EventKind.DATASET_ADDED: "a study or its new content was registered; version and content digest",
     EventKind.DATASET_ACCEPTED: "the certain proposals of a column file were taken",

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Engine, false, or_, select, true
+from sqlalchemy import ColumnElement, Connection, Engine, false, or_, select, true, update
 
 from gateway.domain.account import Account, Credential, Decision, Session, Token
 from gateway.domain.actor import EVERY_STUDY, Actor
@@ -99,6 +99,11 @@ class Store:
         with self.reading() as connection:
             row = connection.execute(select(t.sessions).where(t.sessions.c.id == key)).one_or_none()
             return Session(**row._asdict()) if row is not None else None
+
+    def touch(self, session: str, now: datetime) -> None:
+        """Note that a session is in use. No event: whatever it was used for has one."""
+        with self.engine.begin() as connection:
+            connection.execute(update(t.sessions).where(t.sessions.c.id == session).values(seen=now))
 
     def sessions_of(self, account: str) -> list[Session]:
         """The sessions of an account that were not ended, newest first."""
