@@ -18,6 +18,7 @@ from pseudonymization.expectation import Expectation
 from pseudonymization.hierarchies import Ladder, of_labels
 from pseudonymization.lattice import Grouping, Lattice, Node, View, outer_sum
 from pseudonymization.models import Judge
+from pseudonymization.objective import SizeLoss
 from pseudonymization.outliers import among, blanks, needed
 from pseudonymization.people import Crowd
 from pseudonymization.risk import Limits
@@ -31,12 +32,13 @@ class Search:
     """One search over one lattice. `run` settles it.
 
     bound: per node, the least loss (summed over subjects) it can have; infinite once it is settled or impossible.
-    most: per node, how many subjects it must blank at most, for all that is known.
+    most: per node, how many subjects it must blank at most, for all that is known. sized: minimise this loss of class
+    sizes, not the lattice's costs.
     """
 
-    def __init__(self, lattice: Lattice, bounds: Limits) -> None:
-        self.lattice, self.limits = lattice, bounds
-        self.bound: Floats = lattice.bounds()
+    def __init__(self, lattice: Lattice, bounds: Limits, sized: SizeLoss | None = None) -> None:
+        self.lattice, self.limits, self.sized = lattice, bounds, sized
+        self.bound: Floats = lattice.bounds() if sized is None else np.zeros(lattice.shape)
         self.best, self.node = np.inf, lattice.top
         self.most = np.full(lattice.shape, np.inf)
         self.alive_below: npt.NDArray[np.int32] | None = None
@@ -49,6 +51,8 @@ class Search:
         grouping = self.lattice.group(node)
         must = needed(grouping.sizes, self.limits)
         self.guess.observe(node, must)
+        if self.sized is not None:
+            self.learn_sizes(node, grouping.sizes, np.where(grouping.sizes < self.limits.k, grouping.sizes, 0.0))
         if must > self.limits.blanks:
             self.rule_out(node)
             if 4 * len(grouping.sizes) < len(grouping.view.weights):
@@ -57,11 +61,19 @@ class Search:
         view = self.lattice.classes(grouping)
         losses = self.lattice.class_losses(view)
         taken = blanks(view.weights, losses, self.limits)
+        costs = self.lattice.class_costs(view, losses)
         if taken is not None:
-            self.offer(node, float(view.weights @ losses + taken.taken @ (1 - losses)))
-        self.learn(grouping, grouping.sizes < self.limits.k)
+            self.offer(node, self.cost(view.weights, costs, taken.taken))
+        if self.sized is None:
+            self.learn(grouping, grouping.sizes < self.limits.k)
         self.settle(node, must)
         return True
+
+    def cost(self, sizes: Floats, costs: Floats, taken: Floats) -> float:
+        """What is minimised, summed over subjects: classes of these sizes, costs per subject, and blanked subjects."""
+        if self.sized is not None:
+            return self.sized.cost(sizes, taken)
+        return float(sizes @ costs + taken @ (1 - costs))
 
     def offer(self, node: Node, loss: float) -> None:
         """Take a recoding that meets the safeguards, if it is the best so far."""
@@ -94,6 +106,18 @@ class Search:
         parts = [lattice.base[c][: level + 1] - lattice.loss_sums(view, c, level, rows) for c, level in enumerate(node)]
         box = self.bound[_below(node)]
         np.maximum(box, outer_sum(parts) + (grouping.sizes[small].sum() + more), out=box)
+
+    def learn_sizes(self, node: Node, sizes: Floats, gone: Floats) -> None:
+        """Raise the bounds of all nodes below and above by what the sizes of this node's classes say of theirs.
+
+        gone: subjects of each class who must be blanked in every finer recoding too.
+        """
+        if self.sized is not None:
+            for box, least in (
+                (self.bound[_below(node)], self.sized.below(sizes, gone)),
+                (self.bound[_above(node)], self.sized.above(sizes)),
+            ):
+                np.maximum(box, least, out=box)
 
     def probe(self, node: Node) -> None:
         """Find by halving the lowest node on a path to the top that blanks few: a first answer, and much learnt."""
@@ -199,8 +223,10 @@ class ModelledSearch(Search):
     checked. crowd: the population that classes are compared with, if any.
     """
 
-    def __init__(self, lattice: Lattice, bounds: Limits, judge: Judge, crowd: Crowd | None = None) -> None:
-        super().__init__(lattice, bounds)
+    def __init__(
+        self, lattice: Lattice, bounds: Limits, judge: Judge, crowd: Crowd | None = None, sized: SizeLoss | None = None
+    ) -> None:
+        super().__init__(lattice, bounds, sized)
         self.judge, self.crowd = judge, crowd
 
     def check(self, node: Node) -> bool:
@@ -212,15 +238,18 @@ class ModelledSearch(Search):
         lasting = gone >= sizes
         must = max(needed(sizes, self.limits, lasting), round(float(gone.sum())))
         self.guess.observe(node, must)
+        self.learn_sizes(node, sizes, gone)
         if must > self.limits.blanks:
             self.rule_out(node)
             return False
-        losses = self.lattice.class_losses(view)[judged.first]
-        taken = self._taken(view, judged, losses)
+        losses = self.lattice.class_losses(view)
+        costs = self.lattice.class_costs(view, losses)[judged.first]
+        taken = self._taken(view, judged, losses[judged.first])
         if taken is not None:
-            self.offer(node, float(sizes @ losses + taken @ (1 - losses)))
-        partly = np.where(lasting, 0.0, gone)
-        self.learn(grouping, lasting[judged.of], float(partly @ (1 - losses)))
+            self.offer(node, self.cost(sizes, costs, taken))
+        if self.sized is None:
+            partly = np.where(lasting, 0.0, gone)
+            self.learn(grouping, lasting[judged.of], float(partly @ (1 - costs)))
         self.settle(node, must)
         return True
 

@@ -15,6 +15,7 @@ from pseudonymization.classes import ClassTable, table_of
 from pseudonymization.exact import Search, climb_path
 from pseudonymization.hierarchies import Ladder
 from pseudonymization.lattice import Lattice, Node
+from pseudonymization.objective import Loss, SizeLoss
 from pseudonymization.outliers import blanks, needed
 from pseudonymization.risk import Limits
 
@@ -24,8 +25,8 @@ _BLOCK = 4_000
 class Annealing:
     """A best-effort search over a lattice of any size. `run` leaves the best recoding found in `node` and `best`."""
 
-    def __init__(self, lattice: Lattice, bounds: Limits, seed: int = 1) -> None:
-        self.lattice, self.limits = lattice, bounds
+    def __init__(self, lattice: Lattice, bounds: Limits, sized: SizeLoss | None = None, seed: int = 1) -> None:
+        self.lattice, self.limits, self.sized = lattice, bounds, sized
         self.best, self.node = np.inf, lattice.top
         self._known: dict[Node, float] = {}
         self._generator = np.random.default_rng(seed)
@@ -40,8 +41,11 @@ class Annealing:
                 view = self.lattice.classes(grouping)
                 losses = self.lattice.class_losses(view)
                 taken = blanks(view.weights, losses, self.limits)
-                if taken is not None:
-                    known = float(view.weights @ losses + taken.taken @ (1 - losses))
+                if taken is not None and self.sized is not None:
+                    known = self.sized.cost(view.weights, taken.taken)
+                elif taken is not None:
+                    costs = self.lattice.class_costs(view, losses)
+                    known = float(view.weights @ costs + taken.taken @ (1 - costs))
             self._known[node] = known
             if known < self.best:
                 self.best, self.node = known, node
@@ -104,8 +108,8 @@ class _Relaxed(Search):
             self.rule_out(node)
             return False
         view = self.lattice.classes(grouping)
-        losses = self.lattice.class_losses(view)
-        self.offer(node, float(view.weights @ losses + view.weights[small] @ (1 - losses[small])))
+        costs = self.lattice.class_costs(view, self.lattice.class_losses(view))
+        self.offer(node, float(view.weights @ costs + view.weights[small] @ (1 - costs[small])))
         self.learn(grouping, small)
         self.settle(node, must)
         return True
@@ -118,8 +122,12 @@ def lower_bound(
     allowed: Sequence[Sequence[int]],
     bounds: Limits,
     deadline: float,
+    loss: Loss = Loss.GRANULARITY,
 ) -> float:
-    """No full-domain recoding loses less than this (mean over all cells), see the module's text."""
+    """No full-domain recoding loses less than this (mean over all cells), see the module's text.
+
+    loss: one that is a sum over cells.
+    """
     total, whole = 0.0, sum(weights) or 1.0
     for block in _blocks([len(levels) for levels in allowed]):
         part = table_of(
@@ -132,7 +140,7 @@ def lower_bound(
         share = [weights[c] for c in block]
         if sum(share) == 0:
             continue
-        lattice = Lattice(part, [ladders[c] for c in block], share, [allowed[c] for c in block])
+        lattice = Lattice(part, [ladders[c] for c in block], share, [allowed[c] for c in block], loss)
         search = _Relaxed(lattice, bounds)
         proven = search.run(deadline)
         least = search.best if proven else min(search.best, float(search.bound.min()))

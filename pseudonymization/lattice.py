@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from pseudonymization.classes import ClassTable
 from pseudonymization.hierarchies import Ladder
+from pseudonymization.objective import Loss, label_costs
 
 Node = tuple[int, ...]
 Floats = npt.NDArray[np.float64]
@@ -84,7 +85,9 @@ class Lattice:
     a node counts positions in these lists. weights: how much each column's loss counts; they are scaled to sum to one,
     so that a subject's loss lies between 0 and 1.
 
-    base: per column and level, the loss summed over all subjects. held: per column and level, subjects per label.
+    losses: per column, level and label, the granularity lost. costs: the same of the loss that is minimised, if that is
+    a sum over cells. base: per column and level, the cost summed over all subjects. held: per column and level,
+    subjects per label.
     """
 
     def __init__(
@@ -93,6 +96,7 @@ class Lattice:
         ladders: Sequence[Ladder],
         weights: Sequence[float],
         allowed: Sequence[Sequence[int]] | None = None,
+        loss: Loss = Loss.GRANULARITY,
     ) -> None:
         self.subjects = len(table.subjects)
         self.allowed = allowed or [range(ladder.height + 1) for ladder in ladders]
@@ -120,9 +124,13 @@ class Lattice:
             [np.bincount(self.step(c, 0, level), held, minlength=width) for level, width in enumerate(self.widths[c])]
             for c, held in enumerate(counts)
         ]
+        self.costs = self.losses
+        if loss is Loss.ENTROPY:
+            parts = zip(self.held, share.tolist(), strict=True)
+            self.costs = [label_costs(helds, part, self.subjects) for helds, part in parts]
         self.base = [
-            np.array([held @ loss for held, loss in zip(helds, losses, strict=True)])
-            for helds, losses in zip(self.held, self.losses, strict=True)
+            np.array([held @ cost for held, cost in zip(helds, costs, strict=True)])
+            for helds, costs in zip(self.held, self.costs, strict=True)
         ]
 
     @property
@@ -148,7 +156,7 @@ class Lattice:
         return known
 
     def loss_sums(self, view: View, column: int, level: int, rows: Array) -> Floats:
-        """The column's loss summed over the subjects of some rows of a view, for each level from 0 to `level`.
+        """The column's cost summed over the subjects of some rows of a view, for each level from 0 to `level`.
 
         Below the view's own level it is an upper bound: each label counts as its worst label there.
         """
@@ -160,10 +168,10 @@ class Lattice:
         return sums
 
     def _worst(self, column: int, known: int, level: int) -> Floats:
-        """Per label of a known level, the loss on `level`: of the label above it, or the largest of those below."""
+        """Per label of a known level, the cost on `level`: of the label above it, or the largest of those below."""
         found = self._worsts.get((column, known, level))
         if found is None:
-            own = self.losses[column][level]
+            own = self.costs[column][level]
             if level >= known:
                 found = own.take(self.step(column, known, level))
             else:
@@ -246,11 +254,12 @@ class Lattice:
         return view
 
     def class_losses(self, view: View) -> Floats:
-        """Loss per subject of each class of a view at its own node, from 0 to 1."""
-        total = np.zeros(len(view.weights))
-        for c, level in enumerate(view.node):
-            total += self.losses[c][level].take(view.columns[c])
-        return total
+        """Granularity lost per subject of each class of a view at its own node, from 0 to 1."""
+        return _summed(self.losses, view)
+
+    def class_costs(self, view: View, losses: Floats) -> Floats:
+        """Cost per subject of each class, where `losses` is the granularity lost."""
+        return losses if self.costs is self.losses else _summed(self.costs, view)
 
     def bounds(self) -> Floats:
         """Loss of every node if nobody were blanked, summed over subjects: an array of the lattice's shape."""
@@ -268,6 +277,13 @@ class Lattice:
         """The classes of a node counted from the bottom, and the class of each subject."""
         grouping = self.group(node, self.bottom)
         return grouping, grouping.group()[table.of]
+
+
+def _summed(parts: Sequence[Sequence[Floats]], view: View) -> Floats:
+    total = np.zeros(len(view.weights))
+    for c, level in enumerate(view.node):
+        total += parts[c][level].take(view.columns[c])
+    return total
 
 
 def outer_sum(parts: Sequence[Floats]) -> Floats:

@@ -19,6 +19,7 @@ from pseudonymization.heuristic import Annealing, lower_bound
 from pseudonymization.hierarchies import Ladder
 from pseudonymization.lattice import Lattice
 from pseudonymization.models import Judge, Model
+from pseudonymization.objective import Loss, SizeLoss, entropy_lost
 from pseudonymization.outliers import blanks
 from pseudonymization.people import Crowd, Population
 from pseudonymization.risk import limits
@@ -32,9 +33,10 @@ HEURISTIC_SECONDS = 30.0
 class Found:
     """What a search found.
 
-    levels: the level of each quasi-identifier. blanked: per subject, whether its cells are blanked. loss: mean over
-    all quasi-identifier cells of (leaves covered − 1) / (leaves − 1), weighted by column, a blanked cell counting 1;
-    granularity is 1 − loss. bound: no recoding can lose less; equal to the loss where proven optimal.
+    levels: the level of each quasi-identifier. blanked: per subject, whether its cells are blanked. loss: by the
+    measure asked for (`Loss`), by default the mean over all quasi-identifier cells of (leaves covered − 1) /
+    (leaves − 1), weighted by column, a blanked cell counting 1; granularity is 1 − that loss. bound: no recoding can
+    lose less; equal to the loss where proven optimal.
     """
 
     levels: Mapping[str, int]
@@ -52,6 +54,7 @@ def optimal(
     ladders: Mapping[str, Ladder],
     safeguards: Safeguards,
     *,
+    loss: Loss = Loss.GRANULARITY,
     weights: Mapping[str, float] | None = None,
     fixed: Mapping[str, int] | None = None,
     forbidden: Mapping[str, Sequence[int]] | None = None,
@@ -63,12 +66,12 @@ def optimal(
 ) -> Found:
     """The full-domain recoding of least loss under which the safeguards hold, the blanked subjects included.
 
-    weights: how much each column's loss counts (default 1). fixed: columns held at one level. forbidden: levels that
-    must not leave. models: demands on sensitive attributes, which every class must meet, also that of the blanked;
+    loss: what is minimised. weights: how much each column counts in it (default 1); losses of class sizes know no
+    columns, there it only says which subjects are dear to blank. fixed: columns held at one level. forbidden: levels
+    that must not leave. models: demands on sensitive attributes, which every class must meet, also that of the blanked;
     sensitive: per attribute a code per subject and the number of codes. population: demands against a population table,
-    of every class and of the blanked. budget_seconds: stop then with the best
-    found; `proven_optimal` is False in that case. Lattices beyond `LARGEST` nodes are searched heuristically, for
-    `HEURISTIC_SECONDS` if no budget is given.
+    of every class and of the blanked. budget_seconds: stop then with the best found; `proven_optimal` is False in that
+    case. Lattices beyond `LARGEST` nodes are searched heuristically, for `HEURISTIC_SECONDS` if no budget is given.
 
     Raises:
         Unreachable: no allowed recoding meets the safeguards. Unresolved: a hierarchy, weight or level does not fit.
@@ -77,15 +80,16 @@ def optimal(
     lifted = table.lifted(ladders)
     allowed = _allowed(table.names, lifted, fixed or {}, forbidden or {})
     shares = _weights(table.names, weights or {})
-    lattice, judge, crowd = _lattice(table, lifted, shares, allowed, models, sensitive, population)
+    lattice, judge, crowd = _lattice(table, lifted, shares, allowed, models, sensitive, population, loss)
     bounds = limits(safeguards, lattice.subjects)
+    sized = SizeLoss(loss, bounds, lattice.subjects) if loss.of_sizes else None
     if lattice.size > LARGEST:
         if judge is not None:
             cure = "fix or forbid levels, or demand nothing of sensitive attributes and the population"
             raise Unresolved("the lattice is too large for such models", cure=cure)
         seconds = HEURISTIC_SECONDS if budget_seconds is None else budget_seconds
-        return _best_effort(table, lifted, safeguards, lattice, shares, seconds, progress)
-    search = Search(lattice, bounds) if judge is None else ModelledSearch(lattice, bounds, judge, crowd)
+        return _best_effort(table, lifted, safeguards, lattice, shares, seconds, progress, loss)
+    search = Search(lattice, bounds, sized) if judge is None else ModelledSearch(lattice, bounds, judge, crowd, sized)
     proven = search.run(None if budget_seconds is None else began + budget_seconds, progress)
     if not np.isfinite(search.best):
         raise _unreachable(lattice, safeguards, proven=proven)
@@ -93,13 +97,22 @@ def optimal(
     return Found(
         levels={name: allowed[c][level] for c, (name, level) in enumerate(zip(table.names, search.node, strict=False))},
         blanked=search.mask(table),
-        loss=search.best / lattice.subjects,
-        bound=least / lattice.subjects,
+        loss=_as_loss(search.best / lattice.subjects, table, shares, loss),
+        bound=_as_loss(least / lattice.subjects, table, shares, loss),
         proven_optimal=proven,
         nodes_checked=lattice.checked,
         lattice=lattice.size,
         seconds=time.perf_counter() - began,
     )
+
+
+def _as_loss(mean: float, table: ClassTable, shares: Sequence[float], loss: Loss) -> float:
+    """The loss behind what the search minimised, as a mean over subjects."""
+    if loss is not Loss.ENTROPY:
+        return mean
+    held = [np.bincount(table.codes[:, c]).astype(np.float64) for c in range(len(shares))]
+    whole = sum(shares) or 1.0
+    return entropy_lost(mean, held, [share / whole for share in shares], len(table.subjects))
 
 
 def _lattice(
@@ -110,14 +123,15 @@ def _lattice(
     models: Sequence[Model],
     sensitive: Mapping[str, tuple[npt.NDArray[Any], int]] | None,
     population: Population | None,
+    loss: Loss,
 ) -> tuple[Lattice, Judge | None, Crowd | None]:
     """The lattice to search, with a hidden column for the judge where there is one; judge; population."""
     if not models and population is None:
-        return Lattice(table, lifted, shares, allowed), None, None
+        return Lattice(table, lifted, shares, allowed, loss), None, None
     judge = Judge(models, dict(sensitive or {"": (np.zeros(len(table.subjects), dtype=np.int32), 1)}))
     crowd = None if population is None else Crowd(population, table, lifted, allowed)
     widened = [*lifted, hidden_ladder(judge)]
-    return Lattice(hidden(table, judge), widened, [*shares, 0.0], [*allowed, [0]]), judge, crowd
+    return Lattice(hidden(table, judge), widened, [*shares, 0.0], [*allowed, [0]], loss), judge, crowd
 
 
 def _best_effort(
@@ -128,23 +142,28 @@ def _best_effort(
     shares: Sequence[float],
     seconds: float,
     progress: Progress | None,
+    loss: Loss,
 ) -> Found:
     """A lattice too large to settle: a tenth of the time for a bound, the rest for the search."""
     began, bounds = time.perf_counter(), limits(safeguards, lattice.subjects)
-    least = lower_bound(table, lifted, shares, lattice.allowed, bounds, began + seconds / 10)
-    search = Annealing(lattice, bounds)
+    sized = SizeLoss(loss, bounds, lattice.subjects) if loss.of_sizes else None
+    if sized is None:
+        least = lower_bound(table, lifted, shares, lattice.allowed, bounds, began + seconds / 10, loss)
+    else:
+        least = sized.above(lattice.group((0,) * len(lattice.shape)).sizes) / lattice.subjects
+    search = Annealing(lattice, bounds, sized)
     search.run(began + seconds, progress)
     if not np.isfinite(search.best):
         raise _unreachable(lattice, safeguards, proven=True)
-    loss = search.best / lattice.subjects
+    reached = search.best / lattice.subjects
     return Found(
         levels={
             n: lattice.allowed[c][level] for c, (n, level) in enumerate(zip(table.names, search.node, strict=True))
         },
         blanked=blank_mask(lattice, table, search.node, bounds),
-        loss=loss,
-        bound=min(loss, least),
-        proven_optimal=loss <= least + 1e-12,
+        loss=_as_loss(reached, table, shares, loss),
+        bound=_as_loss(min(reached, least), table, shares, loss),
+        proven_optimal=reached <= least + 1e-12,
         nodes_checked=lattice.checked,
         lattice=lattice.size,
         seconds=time.perf_counter() - began,

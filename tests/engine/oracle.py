@@ -49,11 +49,15 @@ def holds(sizes, blanked, safeguards, n):
     )
 
 
-def settle(rows, ladders, node, safeguards, weights=None):
-    """(loss, blanked) of a node under the blanking rule, or None: the rule followed word by word."""
+def finished(rows, ladders, node, safeguards, weights=None):
+    """[(members, how many of them are blanked, loss per member)] of a node under the blanking rule, or None.
+
+    The rule followed word by word.
+    """
     n, k = len(rows), safeguards.k
     groups = classes_of(tuple(int(up.codes[v][c]) for up, v, c in zip(ladders, node, row, strict=True)) for row in rows)
-    classes = [(len(groups[key]), row_loss(rows[groups[key][0]], ladders, node, weights)) for key in sorted(groups)]
+    members = [groups[key] for key in sorted(groups)]
+    classes = [(len(own), row_loss(rows[own[0]], ladders, node, weights)) for own in members]
     sizes = [size for size, _ in classes]
     order = sorted(range(len(classes)), key=lambda at: (sizes[at], -classes[at][1], at))
     out = [at for at in order if sizes[at] < k]
@@ -90,20 +94,65 @@ def settle(rows, ladders, node, safeguards, weights=None):
     left = [size - taken.get(at, 0) for at, size in enumerate(sizes)]
     if not holds(left, blanked, safeguards, n):
         return None
-    loss = sum(((size * own) for size, (_, own) in zip(left, classes, strict=True)), Fraction(blanked))
-    return loss / n, blanked
+    return [(own, taken.get(at, 0), classes[at][1]) for at, own in enumerate(members)]
 
 
-def best(rows, ladders, safeguards, weights=None, allowed=None):
+def settle(rows, ladders, node, safeguards, weights=None, loss="granularity"):
+    """(loss, blanked) of a node under the blanking rule, or None."""
+    view = finished(rows, ladders, node, safeguards, weights)
+    if view is None:
+        return None
+    blanked = sum(gone for _, gone, _ in view)
+    return LOSSES[loss](view, rows, ladders, node, weights), blanked
+
+
+def granularity(view, rows, ladders, node, weights):
+    """Mean loss of cells, a blanked cell losing 1."""
+    del ladders, node, weights
+    return sum((Fraction(gone) + (len(own) - gone) * each for own, gone, each in view), Fraction(0)) / len(rows)
+
+
+def discernibility(view, rows, ladders, node, weights):
+    """Squared class sizes, each of the blanked paying for all."""
+    del ladders, node, weights
+    return Fraction(sum((len(own) - gone) ** 2 + gone * len(rows) for own, gone, _ in view), len(rows) ** 2)
+
+
+def average_class(view, rows, ladders, node, weights):
+    """Mean class size as a share of all; the blanked are one class."""
+    del ladders, node, weights, rows
+    blanked = any(gone for _, gone, _ in view)
+    return Fraction(1, sum(len(own) > gone for own, gone, _ in view) + blanked)
+
+
+def entropy(view, rows, ladders, node, weights):
+    """Each cell loses log2(label's count / value's count) bits, a blanked one log2(all / value's count)."""
+    lost = most = 0.0
+    for c, (ladder, level) in enumerate(zip(ladders, node, strict=True)):
+        weight = (weights or [1] * len(ladders))[c]
+        values = [row[c] for row in rows]
+        labels = [int(ladder.codes[level][value]) for value in values]
+        most += weight * sum(math.log2(len(rows) / values.count(value)) for value in values)
+        for own, gone, _ in view:
+            for place, subject in enumerate(own):
+                held = len(rows) if place < gone else labels.count(labels[subject])
+                lost += weight * math.log2(held / values.count(values[subject]))
+    return lost / most if most else 0.0
+
+
+LOSSES = {each.__name__: each for each in (granularity, discernibility, average_class, entropy)}
+
+
+def best(rows, ladders, safeguards, weights=None, allowed=None, loss="granularity"):
     """(loss, [nodes that reach it]) over the whole lattice, or None."""
     found = {}
     for node in product(*(range(ladder.floor, ladder.height + 1) for ladder in ladders)):
         if allowed is not None and not allowed(node):
             continue
-        settled = settle(rows, ladders, node, safeguards, weights)
+        settled = settle(rows, ladders, node, safeguards, weights, loss)
         if settled is not None:
             found[node] = settled[0]
     if not found:
         return None
     least = min(found.values())
-    return least, [node for node, loss in found.items() if loss == least]
+    return least, [node for node, lost in found.items() if lost == least]

@@ -12,9 +12,10 @@ from pseudonymization.classes import table_of
 from pseudonymization.faults import Unreachable, Unresolved
 from pseudonymization.hierarchies import of_labels
 from pseudonymization.models import DistinctL, EntropyL, LeastSize, RecursiveL, TCloseness
+from pseudonymization.objective import Loss
 from pseudonymization.safeguards import Safeguards
 from pseudonymization.search import optimal
-from tests.engine.oracle import classes_of, row_loss, rows_at
+from tests.engine.oracle import LOSSES, classes_of, row_loss, rows_at
 from tests.engine.studies import studies
 
 VALUES = 4
@@ -54,26 +55,26 @@ def passes(model, values, everyone):
     return far(values, everyone, model.distance) <= Fraction(str(model.t))
 
 
-def settle(rows, ladders, node, demanded, models, sensitive):
+def settle(rows, ladders, node, demanded, models, sensitive, loss):
     """Loss under the rule: failing classes go, then the cheapest whole class until the blanked hold k and pass."""
     n, k = len(rows), demanded.k
     groups = classes_of(tuple(int(u.codes[v][c]) for u, v, c in zip(ladders, node, row, strict=True)) for row in rows)
     members = [groups[key] for key in sorted(groups)]
     own = [row_loss(rows[m[0]], ladders, node) for m in members]
     fine = [len(m) >= k and all(passes(f, [sensitive[s] for s in m], sensitive) for f in models) for m in members]
-    blanked = [s for m, good in zip(members, fine, strict=True) if not good for s in m]
-    kept = [(m, loss) for m, loss, good in zip(members, own, fine, strict=True) if good]
-    if 0 < len(blanked) < k:
+    gone = [len(m) if not good else 0 for m, good in zip(members, fine, strict=True)]
+    if 0 < sum(gone) < k:
+        kept = [at for at, taken in enumerate(gone) if not taken]
         if not kept:
             return None
-        cheapest = min(kept, key=lambda pair: (1 - pair[1]) * len(pair[0]))
-        kept.remove(cheapest)
-        blanked += cheapest[0]
+        cheapest = min(kept, key=lambda at: (1 - own[at]) * len(members[at]))
+        gone[cheapest] = len(members[cheapest])
+    blanked = [s for m, taken in zip(members, gone, strict=True) if taken for s in m]
     if len(blanked) > Fraction(str(demanded.blank_limit)) * n:
         return None
     if blanked and not all(passes(f, [sensitive[s] for s in blanked], sensitive) for f in models):
         return None
-    return (sum((loss * len(m) for m, loss in kept), Fraction(0)) + len(blanked)) / n
+    return LOSSES[loss](list(zip(members, gone, own, strict=True)), rows, ladders, node, None)
 
 
 one_model = st.one_of(
@@ -93,18 +94,19 @@ def test_the_optimum_under_models_is_the_oracles(study, models, data):
     n = len(table.subjects)
     sensitive = data.draw(st.lists(st.integers(0, VALUES - 1), min_size=n, max_size=n))
     demanded = Safeguards(k=data.draw(st.integers(1, 3)), blank_limit=data.draw(st.sampled_from([0.0, 0.3, 1.0])))
+    loss = data.draw(st.sampled_from([Loss.GRANULARITY, *Loss]))
     lifted, rows = table.lifted(ladders), table.codes.tolist()
     losses = [
-        loss
+        lost
         for node in product(*(range(u.height + 1) for u in lifted))
-        if (loss := settle(rows, lifted, node, demanded, models, sensitive)) is not None
+        if (lost := settle(rows, lifted, node, demanded, models, sensitive, loss.value)) is not None
     ]
     given_codes = {"S": (np.array(sensitive), VALUES)}
     if not losses:
         with pytest.raises(Unreachable):
             optimal(table, ladders, demanded, models=models, sensitive=given_codes)
         return
-    found = optimal(table, ladders, demanded, models=models, sensitive=given_codes)
+    found = optimal(table, ladders, demanded, loss=loss, models=models, sensitive=given_codes)
     assert found.loss == pytest.approx(float(min(losses)), abs=1e-9)
     node = [found.levels[name] for name in table.names]
     keys = rows_at(rows, lifted, node)

@@ -6,8 +6,10 @@ from hypothesis import strategies as st
 from pseudonymization.classes import table_of
 from pseudonymization.faults import Unreachable, Unresolved
 from pseudonymization.hierarchies import of_labels
+from pseudonymization.objective import Loss
 from pseudonymization.safeguards import Safeguards
 from pseudonymization.search import optimal
+from pseudonymization.utility import utility_of
 from tests.engine.oracle import best, classes_of, holds, rows_at, settle
 from tests.engine.studies import safeguards, studies
 
@@ -27,6 +29,49 @@ def test_the_optimum_is_the_oracles(study, demanded):
     assert found.proven_optimal
     assert found.loss == pytest.approx(float(expected[0]), abs=1e-9)
     assert float(settle(rows, lifted, node, demanded)[0]) == pytest.approx(float(expected[0]), abs=1e-9)
+
+
+@pytest.mark.parametrize("loss", [Loss.DISCERNIBILITY, Loss.AVERAGE_CLASS, Loss.ENTROPY])
+@settings(max_examples=150, deadline=None)
+@given(studies(), safeguards, st.data())
+def test_the_optimum_is_the_oracles_for_every_loss(loss, study, demanded, data):
+    table, ladders = study
+    lifted, rows = table.lifted(ladders), table.codes.tolist()
+    weights = {name: data.draw(st.integers(1, 3)) for name in table.names}
+    listed = list(weights.values())
+    expected = best(rows, lifted, demanded, listed, loss=loss.value)
+    if expected is None:
+        with pytest.raises(Unreachable):
+            optimal(table, ladders, demanded, loss=loss, weights=weights)
+        return
+    found = optimal(table, ladders, demanded, loss=loss, weights=weights)
+    node = tuple(found.levels[name] for name in table.names)
+    assert found.proven_optimal
+    assert found.loss == found.bound == pytest.approx(float(expected[0]), abs=1e-9)
+    lost, blanked = settle(rows, lifted, node, demanded, listed, loss.value)
+    assert float(lost) == pytest.approx(found.loss, abs=1e-9)
+    assert blanked == found.blanked.sum()
+
+
+@settings(max_examples=100, deadline=None)
+@given(studies(), safeguards)
+def test_the_losses_are_those_the_utility_room_measures(study, demanded):
+    table, ladders = study
+    n = len(table.subjects)
+    for loss in Loss:
+        try:
+            found = optimal(table, ladders, demanded, loss=loss)
+        except Unreachable:
+            return
+        left = utility_of(table, ladders, found.levels, found.blanked)
+        classes = (n - found.blanked.sum()) / left.average_class if left.average_class else 0
+        told = {
+            Loss.GRANULARITY: 1 - left.granularity,
+            Loss.DISCERNIBILITY: left.discernibility / n**2,
+            Loss.AVERAGE_CLASS: 1 / (classes + found.blanked.any()),
+            Loss.ENTROPY: 1 - left.entropy,
+        }
+        assert found.loss == pytest.approx(told[loss], abs=1e-9)
 
 
 @settings(max_examples=200, deadline=None)
