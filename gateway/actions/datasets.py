@@ -8,6 +8,7 @@ from typing import Any
 
 from gateway.actions.guard import action, allow
 from gateway.catalogue import columnfile, profile, propose
+from gateway.catalogue.rules import rules_for
 from gateway.context import Gateway
 from gateway.domain.actor import Actor
 from gateway.domain.dataset import Dataset, DatasetVersion
@@ -175,6 +176,32 @@ def _save(gateway: Gateway, actor: Actor, dataset: Dataset, kind: EventKind, row
     }
     event = Event(kind, actor.id, about={"dataset": dataset.id}, facts=facts)
     gateway.store.save(dataset, event=event, now=gateway.now())
+
+
+def rule_table(domain: str = "") -> list[dict[str, str]]:
+    """The rules that proposals follow, in order, as people read them; those that can hold in a domain, if one is named.
+
+    Raises:
+        Invalid: this is no name of a domain.
+    """
+    if domain and not _ID.fullmatch(domain):
+        raise Invalid("this is no domain", place="--domain", cure="the value of DOMAIN: AE, or SUPPAE, or ADSL")
+    return [
+        {
+            "section": rule.section,
+            "variables": ", ".join(rule.match),
+            "domains": ", ".join(rule.domains) or "all",
+            "when": ", ".join(rule.when),
+            "class": rule.identifies.value,
+            "rule": rule.treatment.value,
+            "alternative": rule.alternative.value if rule.alternative else "",
+            "treated": f"{rule.role.value}, {rule.handling.value}" if rule.handling else rule.role.value,
+            "certain": "yes" if rule.certain else "no",
+            "because": rule.because,
+            "source": f"{rule.source}, verified" if rule.verified else f"{rule.source}, not verified",
+        }
+        for rule in rules_for(domain.upper())
+    ]
 
 
 @action("dataset", "list")

@@ -39,16 +39,17 @@ _COLUMN = (
 _MAY_HANDLE: Mapping[Role, frozenset[Handling]] = {
     Role.DIRECT: frozenset({Handling.REMOVE, Handling.RECODE, Handling.EMBEDDED, Handling.SURROGATE}),
     Role.FREE_TEXT: frozenset({Handling.REMOVE, Handling.KEEP, Handling.REDACT}),
-    Role.KEPT: frozenset({Handling.KEEP, Handling.EMBEDDED}),
-    Role.SENSITIVE: frozenset({Handling.KEEP, Handling.EMBEDDED}),
+    Role.KEPT: frozenset({Handling.KEEP, Handling.EMBEDDED, Handling.REMOVE}),
+    Role.SENSITIVE: frozenset({Handling.KEEP, Handling.EMBEDDED, Handling.REMOVE}),
+    Role.DATE: frozenset({Handling.REMOVE}),
     Role.QUASI: frozenset({Handling.RECODE}),
 }
 _HEAD = """\
 Column file: what each column of the study is, and how it is treated.
 role: subject_key, direct, quasi, sensitive, date, free_text, kept or unresolved (never released).
 handling, where the role leaves a choice: direct remove|recode|embedded|surrogate, free_text remove|keep|redact,
-quasi recode, kept and sensitive keep|embedded. A line with `certain: false` waits for a steward: settle the role
-and take `certain: false` away.
+quasi recode, date remove, kept and sensitive keep|embedded|remove. A line with `certain: false` waits for a steward:
+settle the role and take `certain: false` away.
 """
 
 
@@ -283,7 +284,7 @@ class _Reader:
         said = self._text(document, "subject_key")
         for table in study.tables:
             for column in table.columns:
-                leaves = column.role not in {Role.SUBJECT_KEY, Role.DIRECT}
+                leaves = column.role is not Role.SUBJECT_KEY and column.handling is not Handling.REMOVE
                 if said and column.name == said and leaves and column.certain:
                     raise self._fault(
                         document["tables"][table.name]["columns"],

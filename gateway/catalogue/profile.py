@@ -133,7 +133,8 @@ class ColumnProfile:
 class TableProfile:
     """One table: its columns' profiles, and the column that says whose row it is, if one does.
 
-    `qualifiers` are the variable names that QNAM of a SUPP-- table lists.
+    `qualifiers` are the variable names that QNAM of a SUPP-- table lists; `domains` the distinct values of DOMAIN (of
+    RDOMAIN in a SUPP-- table), which are one unless tables were put together that do not belong together.
     """
 
     name: str
@@ -144,6 +145,7 @@ class TableProfile:
     columns: tuple[ColumnProfile, ...]
     labels: tuple[str, ...]
     qualifiers: tuple[str, ...] = ()
+    domains: tuple[str, ...] = ()
 
     def __getitem__(self, name: str) -> ColumnProfile:
         return next(column for column in self.columns if column.name == name)
@@ -293,7 +295,17 @@ def profile(table: TableLike, subject_key: str | None, ids: IdSet) -> TableProfi
     done = tuple(column.profile(name, table.rows, subjects=subject_key is not None) for name, column in columns.items())
     labels = tuple((f.metadata or {}).get(b"label", b"").decode() for f in table.schema)
     qualifiers = tuple(sorted(distinct_texts(table, "QNAM"))) if "QNAM" in columns else ()
-    return TableProfile(table.name, table.domain, table.label, table.rows, subject_key, done, labels, qualifiers)
+    domains = _domains(table)
+    return TableProfile(
+        table.name, table.domain, table.label, table.rows, subject_key, done, labels, qualifiers, domains
+    )
+
+
+def _domains(table: TableLike) -> tuple[str, ...]:
+    """The domains that a table's own rows name. RELREC and CO relate records of several domains and name one."""
+    names = set(table.schema.names)
+    column = "DOMAIN" if "DOMAIN" in names else "RDOMAIN" if names >= {"RDOMAIN", "QNAM"} else ""
+    return tuple(sorted(distinct_texts(table, column))) if column else ()
 
 
 def _numbered(keys: pa.Array, numbers: dict[str, int]) -> npt.NDArray[np.int64]:

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from gateway.catalogue.profile import ColumnProfile, TableProfile
-from gateway.catalogue.rules import variable_rules
+from gateway.catalogue.rules import rules_for, variable_rules
+from gateway.catalogue.vocabulary import Treatment
 from pseudonymization.columns import Column, ColumnRef, Handling, Kind, Role, Study, Table
 
 _SUBJECT_TABLES = ("DM", "ADSL")
@@ -51,12 +52,15 @@ def _table(table: TableProfile) -> Table:
     columns = tuple(
         replace(_column(table, column), label=label) for column, label in zip(table.columns, table.labels, strict=True)
     )
+    if len(table.domains) > 1:
+        why = "the table holds rows of several domains, and rules go by domain: split it, or settle each column"
+        columns = tuple(replace(column, certain=False, because=f"{why} ({column.because})") for column in columns)
     return Table(table.name, columns, table.domain, table.label)
 
 
 def _column(table: TableProfile, column: ColumnProfile) -> Column:
     """The proposal for one column: by name, else by content; then checked by content."""
-    if column.name == table.subject_key:
+    if column.name == table.subject_key and not _dropped(table):
         certain = column.name.upper() not in _DOUBTFUL_KEYS
         return _says(column, Role.SUBJECT_KEY, "says whose row it is", certain=certain)
     for rule in variable_rules():
@@ -75,6 +79,11 @@ def _column(table: TableProfile, column: ColumnProfile) -> Column:
     return _checked(table, column, _by_content(table, column))
 
 
+def _dropped(table: TableProfile) -> bool:
+    """Whether the rules remove the whole table, and so its subject key too."""
+    return any(rule.treatment is Treatment.REMOVE_DATASET for rule in rules_for(table.domain) if rule.domains)
+
+
 def _says(column: ColumnProfile, role: Role, because: str, *, certain: bool = True, **choice: object) -> Column:
     proposed = Column(column.name, role, column.kind, certain=certain, because=because)
     return replace(proposed, **choice)  # type: ignore[arg-type]
@@ -85,6 +94,8 @@ def _checked(table: TableProfile, column: ColumnProfile, proposed: Column) -> Co
     if proposed.role is Role.DATE and table.subject_key is None:
         return _says(column, Role.DIRECT, "a date in a table without subjects cannot be shifted",
                      certain=False, handling=Handling.REMOVE)  # fmt: skip
+    if proposed.handling is Handling.REMOVE:
+        return proposed
     plain = proposed.role is Role.QUASI and proposed.handling is None
     if proposed.handling is Handling.EMBEDDED or not (plain or proposed.role in _LEAVES_AS_IS):
         return proposed

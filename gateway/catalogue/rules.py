@@ -1,4 +1,18 @@
-"""The rule file of variables: which names mean what in SDTM and ADaM, read and checked once."""
+"""The rule table of variables: which names mean what in SDTM (IG 3.1.2 to 3.4) and ADaM, read and checked once.
+
+It stands in `variables/`, one file for each section. The first rule that fits decides, in the order of `SECTIONS` and
+of the lines, so exceptions stand before patterns. A line says:
+
+  match        names; `--X` stands for two characters of a domain and X (AETERM), `*` and `?` as in file names
+  domains      values of DOMAIN (`SUPPAE` for the qualifiers of AE); without it the rule holds everywhere
+  when         what the column's profile must show, one of `_TESTS`; `not-` before a word denies it
+  class, rule  how far it identifies, and what is done: the words of `vocabulary`
+  alternative  the rule for another audience or a poorer column, where the standard names one
+  role, handling, hierarchy, namespace   of the column file, where the rule does not imply them
+  certain      false: proposed, but a steward must settle it
+  source       PHUSE: De-Identification Standard for SDTM 3.2, v1.01 (2015); SDTMIG, ADaMIG = CDISC guides; own: ours
+  verified     true: the rule was read in its source, or in a text that quotes it; else it is the field's custom
+"""
 
 import re
 from collections.abc import Callable, Mapping
@@ -12,6 +26,7 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from gateway.catalogue.profile import ColumnProfile, TableProfile
+from gateway.catalogue.vocabulary import Class, Treatment, implied
 from gateway.errors import Broken
 from pseudonymization.columns import Handling, Kind, Role
 
@@ -42,19 +57,29 @@ _TESTS: Mapping[str, Callable[[TableProfile, ColumnProfile], bool]] = MappingPro
         "no-subject": lambda t, _: t.subject_key is None,
     }
 )
+SECTIONS = (
+    "comments", "relations", "design", "identifiers", "demographics",
+    "dates", "words", "terms", "findings", "structure",
+)  # fmt: skip
+"""The files of the rule table, in the order in which they are asked."""
+_NEEDED = ("match", "class", "rule", "because", "source")
 _FIELDS = frozenset(
-    {"match", "domains", "when", "role", "handling", "hierarchy", "namespace", "certain", "because", "source"}
+    {*_NEEDED, "domains", "when", "alternative", "role", "handling", "hierarchy", "namespace", "certain", "verified"}
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One line of the rule file. `number` is its place, from 1."""
+    """One line of the rule table. `number` is its place in the file of its section, from 1."""
 
+    section: str
     number: int
-    names: tuple[re.Pattern[str], ...]
+    match: tuple[str, ...]
     domains: tuple[str, ...]
     when: tuple[str, ...]
+    identifies: Class
+    treatment: Treatment
+    alternative: Treatment | None
     role: Role
     handling: Handling | None
     hierarchy: str
@@ -62,13 +87,21 @@ class Rule:
     certain: bool
     because: str
     source: str
+    verified: bool
+
+    def names(self, name: str) -> bool:
+        """Whether the rule speaks of variables of this name."""
+        return any(_pattern(text).fullmatch(name.upper()) for text in self.match)
+
+    def holds_in(self, domain: str) -> bool:
+        """Whether the rule holds in a domain."""
+        return not self.domains or any(fnmatchcase(domain, pattern) for pattern in self.domains)
 
     def fits(self, table: TableProfile, column: ColumnProfile) -> bool:
         """Whether this rule speaks of the column."""
-        name = column.name.upper()
         return (
-            any(pattern.fullmatch(name) for pattern in self.names)
-            and (not self.domains or any(fnmatchcase(table.domain, domain) for domain in self.domains))
+            self.names(column.name)
+            and self.holds_in(table.domain)
             and all(_holds(word, table, column) for word in self.when)
         )
 
@@ -80,6 +113,7 @@ def _holds(word: str, table: TableProfile, column: ColumnProfile) -> bool:
     return not _TESTS[word.removeprefix("not-")](table, column)
 
 
+@cache
 def _pattern(text: str) -> re.Pattern[str]:
     """`--X` as any two characters of a domain before X; `*` and `?` as in file names."""
     start, rest = ("[A-Z][A-Z0-9]", text[2:]) if text.startswith("--") else ("", text)
@@ -88,42 +122,59 @@ def _pattern(text: str) -> re.Pattern[str]:
 
 @cache
 def variable_rules() -> tuple[Rule, ...]:
-    """The rules of `variables.yaml`, in order.
+    """The whole rule table, in order.
 
     Raises:
-        Broken: the file that is shipped with the gateway has a fault.
+        Broken: a file that is shipped with the gateway has a fault.
     """
-    text = resources.files("gateway.catalogue").joinpath("variables.yaml").read_text(encoding="utf-8")
-    return parse(text)
+    folder = resources.files("gateway.catalogue").joinpath("variables")
+    return tuple(
+        rule
+        for section in SECTIONS
+        for rule in parse(folder.joinpath(f"{section}.yaml").read_text(encoding="utf-8"), section)
+    )
 
 
-def parse(text: str) -> tuple[Rule, ...]:
-    """Rules from YAML text.
+def rules_for(domain: str = "") -> tuple[Rule, ...]:
+    """The rules that can decide in a domain, in order; all without one."""
+    return tuple(rule for rule in variable_rules() if not domain or rule.holds_in(domain))
+
+
+def parse(text: str, section: str = "") -> tuple[Rule, ...]:
+    """The rules of one section from YAML text.
 
     Raises:
         Broken: a fault, naming the rule by its number.
     """
     content = YAML(typ="safe").load(text)
-    return tuple(_rule(number, line) for number, line in enumerate(content["rules"], start=1))
+    return tuple(_rule(section, number, line) for number, line in enumerate(content["rules"], start=1))
 
 
-def _rule(number: int, line: Mapping[str, Any]) -> Rule:
+def _rule(section: str, number: int, line: Mapping[str, Any]) -> Rule:
     unknown = set(line) - _FIELDS
     words = [word for word in line.get("when", ()) if word.removeprefix("not-") not in _TESTS and word not in _TESTS]
-    if unknown or words or not line.get("because") or not line.get("source") or not line.get("match"):
-        raise Broken(
-            f"rule {number} of the variable rules has a fault: {sorted(unknown) or words or 'a field is missing'}"
-        )
+    if unknown or words or not all(line.get(field) for field in _NEEDED):
+        what = sorted(unknown) or words or "a field is missing"
+        raise Broken(f"rule {number} of the variable rules ({section}) has a fault: {what}")
+    treatment, identifies = Treatment(line["rule"]), Class(line["class"])
+    role, handling = implied(treatment, identifies)
+    if "role" in line:
+        role, handling = Role(line["role"]), None
     return Rule(
+        section=section,
         number=number,
-        names=tuple(_pattern(name) for name in line["match"]),
+        match=tuple(line["match"]),
         domains=tuple(line.get("domains", ())),
         when=tuple(line.get("when", ())),
-        role=Role(line["role"]),
-        handling=Handling(line["handling"]) if "handling" in line else None,
+        identifies=identifies,
+        treatment=treatment,
+        alternative=Treatment(line["alternative"]) if "alternative" in line else None,
+        role=role,
+        handling=Handling(line["handling"]) if "handling" in line else handling,
         hierarchy=line.get("hierarchy", ""),
         namespace=line.get("namespace", ""),
         certain=line.get("certain", True),
         because=line["because"],
         source=line["source"],
+        verified=line.get("verified", False),
     )

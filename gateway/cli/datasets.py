@@ -1,6 +1,8 @@
 """`gateway datasets`: register studies, settle their columns, look at them."""
 
+import sys
 from collections.abc import Mapping
+from csv import DictWriter
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -89,6 +91,28 @@ def listing(user: AsUser = LOCAL_ACCOUNT, json: AsJson = False) -> None:
     rows = [(d.id, d.version.id[:16], d.version.unresolved, d.title) for d in found]
     empty = "no studies yet; add one with `gateway datasets add PATH --id ID`"
     say_table("Datasets", ("id", "version", "unresolved", "title"), rows, empty=empty, wrap=("id", "title"))
+
+
+@app.command("rules")
+def rules(
+    domain: Annotated[str, typer.Option(help="Only the rules that hold in this domain: AE, SUPPAE, ADSL.")] = "",
+    csv: Annotated[bool, typer.Option("--csv", help="Write the table as CSV.")] = False,
+    json: AsJson = False,
+) -> None:
+    """The rules that proposals follow: what each variable is, what is done to it, where the rule comes from."""
+    rows = datasets.rule_table(domain)
+    if json:
+        say_json(rows)
+        return
+    if csv:
+        sheet = DictWriter(sys.stdout, list(rows[0]), lineterminator="\n")
+        sheet.writeheader()
+        sheet.writerows(rows)
+        return
+    names = ("variables", "domains", "class", "rule", "alternative", "treated", "source", "because")
+    told = [[row[name] for name in names] for row in rows]
+    wrap = ("variables", "because", "treated", "domains")
+    say_table("Rules for variables; the first that fits decides", names, told, empty="no rules", wrap=wrap)
 
 
 @app.command("show")

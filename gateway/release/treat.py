@@ -54,12 +54,18 @@ def treat_tables(work: Work, prepared: Prepared) -> Work:
     """
     bench = _bench(work, prepared)
     standing = work.gateway.store.release_tables(work.release.id)
-    names, done = deidentify.tables_of(bench.plan), 0
+    names, done = _leaving(bench.plan), 0
     for name in names:
         if name not in standing:
             _store(bench, name, _table(bench, name, done), done)
         done += bench.folder.table(name).rows
     return work.store(Step.TREATED, {"tables": len(names)}, treated_at=work.gateway.now().isoformat())
+
+
+def _leaving(plan: Plan) -> Sequence[str]:
+    """The tables of which something leaves; of a dropped one (comments) every column is removed."""
+    kept = {column.table for column in plan.columns if column.act is not Act.REMOVE}
+    return [name for name in deidentify.tables_of(plan) if name in kept]
 
 
 def _bench(work: Work, prepared: Prepared) -> Bench:

@@ -164,8 +164,8 @@ def test_named_variables_of_the_subject_table(study: Written, column: str, value
 def test_comments_are_dropped(study: Written) -> None:
     rows = "".join(f"S,CO,S-DE1-{i},1,was hospitalised for long\n" for i in range(1001, 1012))
     folder = study(dm=with_dm("AGE", "40"), co="STUDYID,DOMAIN,USUBJID,COSEQ,COVAL\n" + rows)
-    assert of(folder, "CO", "COVAL").role is Role.FREE_TEXT
-    assert of(folder, "CO", "COSEQ").role is Role.DIRECT
+    comments = propose(profile_study(folder), name="s")["CO"]
+    assert {(c.role, c.handling) for c in comments.columns} == {(Role.SENSITIVE, Handling.REMOVE)}
 
 
 def test_split_domains_follow_the_domain_not_the_file(study: Written) -> None:
