@@ -4,7 +4,7 @@ A released cell says: one of the values its label covers. It is spread evenly ov
 knowledge would; a blanked cell is spread over the whole hierarchy.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 
 import numpy as np
@@ -28,20 +28,43 @@ def marginal_distances(
     """
     subjects, found = max(1, len(table.subjects)), {}
     for at, (name, lifted) in enumerate(zip(table.names, table.lifted(ladders), strict=True)):
-        ladder = ladders[name]
-        ladder = ladder if ladder.domain == table.domains[at] else ladder.restricted(table.domains[at])
-        level, sets = levels[name], table.sets[at]
-        every = np.bincount(table.codes[:, at], minlength=len(sets)).astype(np.float64)
-        stay = np.bincount(table.codes[~blanked, at], minlength=len(sets)).astype(np.float64)
-        code = np.repeat(np.arange(len(sets)), [len(members) for members in sets])
-        value = np.array([member for members in sets for member in members], dtype=np.int64)
-        before = np.bincount(value, (every / np.bincount(code))[code], minlength=len(ladder.domain)) / subjects
-        pairs = np.unique(np.stack((code, ladder.codes[level][value]), axis=1), axis=0)
-        density = stay / lifted.leaves[level][lifted.codes[level]]
-        label = np.bincount(pairs[:, 1], density[pairs[:, 0]], minlength=len(ladder.labels[level]))
-        after = (label[ladder.codes[level]] + blanked.sum() / max(1, ladder.size)) / subjects
-        found[name] = float(np.abs(before - after).sum() + max(0.0, 1 - after.sum())) / 2
+        ladder = over_domain(ladders[name], table, at)
+        stay = np.bincount(table.codes[~blanked, at], minlength=len(table.sets[at])).astype(np.float64)
+        after = spread(ladder, lifted, table.sets[at], levels[name], stay) + blanked.sum() / max(1, ladder.size)
+        found[name] = distance(before_of(table, at) / subjects, after / subjects)
     return found
+
+
+def over_domain(ladder: Ladder, table: ClassTable, at: int) -> Ladder:
+    """The ladder over the domain of the table's column, not yet lifted to sets of values."""
+    return ladder if ladder.domain == table.domains[at] else ladder.restricted(table.domains[at])
+
+
+def before_of(table: ClassTable, at: int) -> Floats:
+    """Subjects per value of a column, one with several values counting for an equal part of each."""
+    every = np.bincount(table.codes[:, at], minlength=len(table.sets[at])).astype(np.float64)
+    code, value = members(table.sets[at])
+    return np.bincount(value, (every / np.bincount(code))[code], minlength=len(table.domains[at])).astype(np.float64)
+
+
+def members(sets: Sequence[tuple[int, ...]]) -> tuple[Ints, Ints]:
+    """Every (code, value) of sets of values, one pair to a place."""
+    code = np.repeat(np.arange(len(sets)), [len(held) for held in sets])
+    return code, np.array([member for held in sets for member in held], dtype=np.int64)
+
+
+def spread(ladder: Ladder, lifted: Ladder, sets: Sequence[tuple[int, ...]], level: int, stay: Floats) -> Floats:
+    """Subjects per value, after those of each code (`stay`) are spread over what their label on this level covers."""
+    code, value = members(sets)
+    pairs = np.unique(np.stack((code, ladder.codes[level][value]), axis=1), axis=0)
+    density = stay / lifted.leaves[level][lifted.codes[level]]
+    label = np.bincount(pairs[:, 1], density[pairs[:, 0]], minlength=len(ladder.labels[level]))
+    return np.asarray(label[ladder.codes[level]])
+
+
+def distance(before: Floats, after: Floats) -> float:
+    """Total variation; what of `after` is missing to a whole lies on values that nobody had."""
+    return float(np.abs(before - after).sum() + max(0.0, 1 - after.sum())) / 2
 
 
 def association_changes(

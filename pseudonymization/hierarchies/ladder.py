@@ -87,7 +87,8 @@ class Ladder:
 
         `sets` gives, per value code of a class table, the domain codes of its elements.
         """
-        if all(len(members) == 1 and members[0] == at for at, members in enumerate(sets)):
+        alike = len(sets) == len(self.domain)
+        if alike and all(len(members) == 1 and members[0] == at for at, members in enumerate(sets)):
             return self
         codes, labels, leaves = [], [], []
         for level, coded in enumerate(self.codes):

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from pycanon import anonymity
 
-from pseudonymization.anonymize import Demands, anonymize, class_table, k_of, ladders_of, read_table, risk_report
+from pseudonymization.anonymize import Demands, Loss, anonymize, class_table, k_of, ladders_of, read_table, risk_report
 from pseudonymization.faults import Unreachable, Unresolved
 from pseudonymization.frontier import alternatives
 from pseudonymization.local_recoding import Cells
@@ -68,9 +68,10 @@ def test_the_frontier_costs_more_the_more_it_protects(adult, quasi):
     assert all(one.maximum_risk <= 1 / one.k for one in found)
 
 
-def test_demands_on_a_sensitive_column_hold_in_the_result():
+@pytest.mark.parametrize("how", [{}, {"mode": "local"}, {"mode": "local", "cells": Cells.SETS}])
+def test_demands_on_a_sensitive_column_hold_in_the_result(how):
     result, report = anonymize(
-        small(), ["age", "sex"], safeguards=Safeguards(k=2), sensitive=["ill"], demands=Demands(l=3, t=0.5)
+        small(), ["age", "sex"], safeguards=Safeguards(k=2), sensitive=["ill"], demands=Demands(l=3, t=0.5), **how
     )
     assert anonymity.l_diversity(result.to_pandas(), ["age", "sex"], ["ill"]) >= 3
     assert report["sensitive"]["ill"]["distinct_l"] >= 3
@@ -84,6 +85,43 @@ def test_csv_with_any_separator_and_parquet_are_the_same_table(tmp_path):
         assert read_table(tmp_path / name).equals(small())
     pq.write_table(small(), tmp_path / "d.parquet")
     assert read_table(tmp_path / "d.parquet").equals(small())
+
+
+def test_more_different_values_than_there_are_cannot_be_reached():
+    with pytest.raises(Unreachable, match="fewer different values"):
+        anonymize(small(), ["age"], safeguards=Safeguards(), sensitive=["ill"], demands=Demands(l=4))
+
+
+@pytest.mark.parametrize("mode", ["global", "local"])
+def test_each_class_is_as_large_as_its_strictest_subject_demands(mode):
+    land = ["DE"] * 8 + ["US"] * 24
+    content = pa.table({"age": ["30", "31", "42", "47"] * 8, "land": land})
+    demanded = {"safeguards": Safeguards(k=2), "demands": Demands(k_by={"land": {"DE": 8, "FR": 99}})}
+    result, _ = anonymize(content, ["age"], mode=mode, **demanded)
+    frame = result.to_pandas()
+    sizes = frame.groupby("age")["land"].transform("size")
+    assert sizes[frame["land"] == "DE"].min() >= 8
+    assert anonymity.k_anonymity(frame, ["age"]) >= 2
+    assert set(result["age"].to_pylist()) != {"*"}
+
+
+def test_a_level_that_may_not_leave_is_blanked_only_where_it_must_be():
+    content = pa.table({"age": ["30"] * 6 + ["80"] * 2 + ["90"], "sex": ["F", "M"] * 4 + ["F"]})
+    asked = {"kinds": {"age": "flat"}, "forbidden": {"age": [1]}, "mode": "local"}
+    result, report = anonymize(content, ["age", "sex"], safeguards=Safeguards(k=3, blank_limit=0.4), **asked)
+    assert result["age"].to_pylist() == ["30"] * 6 + ["*"] * 3
+    assert report["levels"]["age"] == {"0": 0.667, "blanked": 0.333}
+    assert report["share_blanked"] == pytest.approx(1 / 3)
+    with pytest.raises(Unreachable):
+        anonymize(content, ["age", "sex"], safeguards=Safeguards(k=3, blank_limit=0.3), **asked)
+
+
+@pytest.mark.parametrize(
+    ("values", "farthest"), [("10 9 11", 1 / 3), ("9 10 11", 1 / 2), ("b a c", 1 / 3), ("x1 x0 x2", 1 / 3)]
+)
+def test_numbers_are_ordered_by_size_and_other_values_by_their_text(values, farthest):
+    content = pa.table({"q": ["x", "y", "y"], "s": values.split()})
+    assert risk_report(content, ["q"], sensitive=["s"])["sensitive"]["s"]["t_ordered"] == pytest.approx(farthest)
 
 
 def test_rows_of_one_subject_count_once():
@@ -102,7 +140,17 @@ def test_rows_of_one_subject_count_once():
         (small(), {"quasi": ["age"], "mode": "sideways"}),
         (small(), {"quasi": ["age"], "demands": Demands(l=2)}),
         (small(), {"quasi": ["age"], "demands": Demands(l=2), "sensitive": ["nope"]}),
-        (small(), {"quasi": ["age"], "demands": Demands(l=2), "sensitive": ["ill"], "mode": "local"}),
+        (small(), {"quasi": ["age"], "demands": Demands(t=2.0), "sensitive": ["ill"]}),
+        (small(), {"quasi": ["age"], "demands": Demands(l=2), "sensitive": ["age"]}),
+        (small(), {"quasi": ["age"], "demands": Demands(k_by={"nope": {"a": 2}})}),
+        (small(), {"quasi": ["age"], "demands": Demands(k_by={"ill": {"z": 2}})}),
+        (small(), {"quasi": ["age"], "fixed": {"age": 9}}),
+        (small(), {"quasi": ["age"], "forbidden": {"sex": [0]}}),
+        (small(), {"quasi": ["sex"], "fixed": {"sex": 0}, "forbidden": {"sex": [0]}}),
+        (small(), {"quasi": ["sex"], "fixed": {"sex": 0}, "mode": "local", "cells": Cells.SETS}),
+        (small(), {"quasi": ["sex"], "loss": Loss.ENTROPY, "mode": "local"}),
+        (small(), {"quasi": ["sex", "sex"]}),
+        (small(), {"quasi": ["sex"], "kinds": {"age": "flat"}}),
         (Path("nowhere.csv"), {"quasi": ["age"]}),
     ],
 )
