@@ -1,18 +1,23 @@
-"""Free text: dropped, kept, or with what the study itself knows to be identifying taken out.
+"""Free text: dropped by default, kept, or with what identifies a person taken out.
 
-The dictionary is the study's own: subject ids and their parts, sites, investigators, names; and anything shaped like a
-date. What no list of the study knows (a relative's name, say) is not found here: free text is dropped by default.
+What is taken out is found by `recognizers`: the study's own dictionary (subject ids and their parts, sites,
+investigators, names), dates in words, names that a title or a relation announces, and patterns (mail, phone, address,
+national numbers). What none of these knows, such as a bare name that no list holds, stays: hence the default.
 """
 
-import re
+import importlib
 from collections import Counter
-from collections.abc import Iterator, Mapping
-
-import numpy as np
+from collections.abc import Mapping
+from typing import Any
 
 from pseudonymization import isodates
 from pseudonymization.subjects import Subjects
-from pseudonymization.tokens import Tokens, spelling
+from pseudonymization.surrogates import Surrogates
+from pseudonymization.tokens import Found, Tokens, spelling
+from pseudonymization.worddates import DateWords
+from pseudonymization.wordings import Replacement
+
+__all__ = ["FINDING", "MOST_CHARACTERS", "REDACTED", "SHORTEST", "STAND_INS", "DateWords", "Redactor", "is_date"]
 
 REDACTED = "--redacted--"
 """The mark the PHUSE standard leaves where personal text stood."""
@@ -20,24 +25,26 @@ REDACTED = "--redacted--"
 SHORTEST = 3
 """A known value with fewer letters and digits is no token: it would be found everywhere."""
 
+MOST_CHARACTERS = 20_000
+"""A longer text is no remark but a document: it is redacted whole."""
+
 FINDING = (
     r"^(?:[<>=~ ]*[-+]?[0-9]+(?:[.,][0-9]+)?(?:[eE][-+]?[0-9]+)?"
     r"|(?:[0-9]{4}|-)(?:-(?:[0-9]{2}|-)){0,2}(?:[T ][-0-9:.,+Z]*)?(?:/[-0-9T:PYMDHS.,+Z]+)?)$"
 )
 """A cell that is, as a whole, a number or an ISO 8601 date: what stands in it is no id, however it looks."""
 
-_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
-_MONTH = r"(?P<{}>" + "|".join(_MONTHS) + r")[a-z]*"
-_DATE = re.compile(
-    r"(?<![0-9a-z])(?:"
-    r"(?P<y1>\d{4})-(?P<m1>\d\d)(?:-(?P<d1>\d\d))?(?:t\d\d(?::\d\d){0,2})?"
-    r"|(?P<d2>\d{1,2})(?:st|nd|rd|th)?[-/. ]{0,2}" + _MONTH.format("m2") + r"[-/., ]{0,2}(?P<y2>\d{4}|\d\d)"
-    r"|" + _MONTH.format("m3") + r"[-. ]{0,2}(?:(?P<d3>\d{1,2})(?:st|nd|rd|th)?,? {1,2})?(?P<y3>\d{4})"
-    r"|(?P<a4>\d{1,2})(?P<s4>[/.-])(?P<b4>\d{1,2})(?P=s4)(?P<y4>\d{4}|\d\d)"
-    r"|(?P<y5>(?:19|20)\d\d)[/.]?(?P<m5>0[1-9]|1[0-2])[/.]?(?P<d5>0[1-9]|[12]\d|3[01])"
-    r")(?![0-9a-z])",
-    re.IGNORECASE | re.ASCII,
-)
+STAND_INS: Mapping[str, str] = {
+    "person": "name",
+    "identifier": "name",
+    "email": "email",
+    "phone": "phone",
+    "address": "street",
+    "organisation": "organisation",
+}
+"""Kinds that a realistic stand-in may replace, and what is made for them; all others get the mark."""
+
+_RANK = ("subject id", "identifier", "ip", "date", "email", "url", "record number", "national number", "account number")
 
 
 def is_date(text: str) -> bool:
@@ -45,46 +52,29 @@ def is_date(text: str) -> bool:
     return len(text) > 4 and isodates.readable(text)
 
 
-class DateWords:
-    """Dates in running text, in the spellings people use."""
-
-    @staticmethod
-    def find(text: str) -> Iterator[tuple[int, int, tuple[int, ...]]]:
-        """Each date's start, end, and the days it may mean (none if partial; two if day and month may be swapped)."""
-        for match in _DATE.finditer(text):
-            yield match.start(), match.end(), tuple(dict.fromkeys(_meant(match)))
-
-
-def _meant(match: re.Match[str]) -> Iterator[int]:
-    part = match.groupdict()
-    if part["y1"]:
-        tries = [(part["y1"], part["m1"], part["d1"])]
-    elif part["y2"]:
-        tries = [(part["y2"], str(_MONTHS.index(part["m2"].lower()) + 1), part["d2"])]
-    elif part["y3"]:
-        tries = [(part["y3"], str(_MONTHS.index(part["m3"].lower()) + 1), part["d3"])]
-    elif part["y4"]:
-        tries = [(part["y4"], part["a4"], part["b4"]), (part["y4"], part["b4"], part["a4"])]
-    else:
-        tries = [(part["y5"], part["m5"], part["d5"])]
-    for year, month, day in tries:
-        if day is None:
-            continue
-        centuries = (int(year),) if len(year) == 4 else (1900 + int(year), 2000 + int(year))
-        for y in centuries:
-            if 1 <= int(month) <= 12 and 1 <= int(day) <= isodates.days_in(y, int(month)):
-                yield int(isodates.day_number(np.int64(y), np.int64(int(month)), np.int64(int(day))))
-
-
 class Redactor:
-    """Takes out of a text every known value and every date; says how many of each kind."""
+    """Takes out of a text what identifies; says how many of each kind."""
 
-    def __init__(self, known: Mapping[str, str]) -> None:
-        """`known`: each value, and its kind (`subject id`, `identifier`)."""
+    def __init__(
+        self,
+        known: Mapping[str, str],
+        *,
+        replacement: Replacement = Replacement.MARK,
+        stand_ins: Mapping[str, Surrogates] | None = None,
+    ) -> None:
+        """`known`: each value, and its kind (`subject id`, `identifier`). `stand_ins`: per kind of `STAND_INS`."""
         self._tokens = Tokens(known)
+        self._replacement, self._stand_ins = replacement, stand_ins or {}
+        self._finder: Any = None
 
     @classmethod
-    def of(cls, subjects: Subjects) -> "Redactor":
+    def of(
+        cls,
+        subjects: Subjects,
+        *,
+        replacement: Replacement = Replacement.MARK,
+        stand_ins: Mapping[str, Surrogates] | None = None,
+    ) -> "Redactor":
         """A redactor that knows the ids and the identifying values of a study."""
         known = dict.fromkeys(subjects.ids.to_pylist(), "subject id")
         known |= {alias: "subject id" for alias in subjects.aliases if len(spelling(alias)) >= SHORTEST}
@@ -93,21 +83,55 @@ class Redactor:
                 for piece in (value, *_name_parts(value)):
                     if len(spelling(piece)) >= SHORTEST and not is_date(piece):
                         known.setdefault(piece, "identifier")
-        return cls(known)
+        return cls(known, replacement=replacement, stand_ins=stand_ins)
 
-    def redact(self, text: str) -> tuple[str, Counter[str]]:
-        """The text with `--redacted--` in place of what was found, and the number found of each kind."""
-        spans = [(start, end, "date") for start, end, _ in DateWords.find(text)]
-        spans += [(found.start, found.end, found.entry) for found in self._tokens.find(text)]
+    def redact(self, text: str, allowed: frozenset[str] = frozenset()) -> tuple[str, Counter[str]]:
+        """The text with a mark or a stand-in for what was found, and the number found of each kind.
+
+        `allowed` holds what a steward lets stand, as `tokens.spelling` writes it; a subject id is never let stand.
+        """
+        if len(text) > MOST_CHARACTERS:
+            return self._instead("text too long", text), Counter({"text too long": 1})
+        found = [
+            one
+            for one in self._find(text)
+            if one.entry == "subject id" or spelling(text[one.start : one.end]) not in allowed
+        ]
         pieces, done, kinds = [], 0, Counter[str]()
-        for start, end, kind in sorted(spans):
-            if end <= done:
-                continue
-            if start >= done:
-                pieces += [text[done:start], REDACTED]
-            done = end
-            kinds[kind] += 1
+        for one in _joined(found):
+            pieces += [text[done : one.start], self._instead(one.entry, text[one.start : one.end])]
+            done = one.end
+            kinds[one.entry] += 1
         return "".join([*pieces, text[done:]]), kinds
+
+    def _find(self, text: str) -> list[Found]:
+        if not any(sign.isalnum() for sign in text):
+            return []
+        if self._finder is None:
+            # Presidio brings spaCy, a second and a hundred megabytes: only a release that redacts pays for it.
+            self._finder = importlib.import_module("pseudonymization.recognizers").Finder(self._tokens)
+        found: list[Found] = self._finder.find(text)
+        return found
+
+    def _instead(self, kind: str, original: str) -> str:
+        if self._replacement is Replacement.KIND:
+            return f"[{kind}]"
+        named = kind != "identifier" or all(sign.isalpha() or sign in " .,'-" for sign in original)
+        if self._replacement is Replacement.SURROGATE and kind in self._stand_ins and named:
+            return self._stand_ins[kind].stand_ins([spelling(original)])[0]
+        return REDACTED
+
+
+def _joined(found: list[Found]) -> list[Found]:
+    """Finds that overlap as one, of the kind that tells most; in the order of the text."""
+    joined: list[Found] = []
+    for one in sorted(found, key=lambda one: (one.start, -one.end)):
+        if joined and one.start < joined[-1].end:
+            last = joined.pop()
+            kind = min(last.entry, one.entry, key=lambda kind: _RANK.index(kind) if kind in _RANK else len(_RANK))
+            one = Found(last.start, max(last.end, one.end), kind)  # noqa: PLW2901 - the two become one
+        joined.append(one)
+    return joined
 
 
 def _name_parts(value: str) -> list[str]:
