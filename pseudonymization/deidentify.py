@@ -13,12 +13,13 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from pseudonymization import classes, options, pseudonyms, risk, search, subjects
+from pseudonymization import classes, copies, options, pseudonyms, risk, search, subjects
 from pseudonymization.classes import ClassTable
 from pseudonymization.columns import Column, ColumnRef, Handling, Kind, Role, Source, Study, Table
+from pseudonymization.copies import Expected
 from pseudonymization.faults import Place, Unresolved
 from pseudonymization.hierarchies import Ladder, ladder_for
-from pseudonymization.lookups import LabelMap, Lookups, look_up
+from pseudonymization.lookups import NOTHING_EXPECTED, LabelMap, Lookups, look_up
 from pseudonymization.plan import DATE_ACTS, Act, ColumnPlan, Plan
 from pseudonymization.pseudonyms import ProjectKey
 from pseudonymization.risk import Risk
@@ -66,6 +67,7 @@ class Prepared:
     before: Risk
     predicted: Risk
     loss: float
+    expected: Expected = NOTHING_EXPECTED
 
 
 def _weights(asked: Study) -> dict[str, float]:
@@ -138,13 +140,15 @@ def prepare(
         budget_seconds=SEARCH_SECONDS,
         progress=progress,
     )
-    return _chosen(asked, people, table, ladders, safeguards, found)
+    prepared = _chosen(asked, people, table, ladders, safeguards, found)
+    return replace(prepared, expected=copies.expected(whole, asked, source, people))
 
 
 def adopt(prepared: Prepared, asked: Study, found: Found, why: str) -> Prepared:
     """The same study with another recoding than the cheapest: one that composes, or one that a steward picked."""
     chosen = _chosen(asked, prepared.subjects, prepared.table, prepared.ladders, prepared.plan.safeguards, found)
-    return replace(chosen, plan=replace(chosen.plan, search={**(chosen.plan.search or {}), "chosen": why}))
+    plan = replace(chosen.plan, search={**(chosen.plan.search or {}), "chosen": why})
+    return replace(chosen, plan=plan, expected=prepared.expected)
 
 
 def _chosen(
@@ -186,7 +190,8 @@ def resume(
     table = classes.build(asked, source)
     ladders = climbing(asked, table, people, plan.safeguards, key, folder)
     found = search.optimal(table, ladders, plan.safeguards, fixed=plan.levels)
-    return _prepared(plan, people, table, ladders, found.blanked, found.loss)
+    prepared = _prepared(plan, people, table, ladders, found.blanked, found.loss)
+    return replace(prepared, expected=copies.expected(whole, asked, source, people))
 
 
 def _prepared(
@@ -380,7 +385,8 @@ def _is_number(label: str) -> bool:
 def lookups(prepared: Prepared, whole: Study, asked: Study, key: ProjectKey) -> Lookups:
     """What the kernel looks up while it treats the tables asked for."""
     study = with_references(whole, asked)
-    return look_up(prepared.plan, study, prepared.subjects, prepared.blanked, label_maps(prepared, asked), key)
+    labels = label_maps(prepared, asked)
+    return look_up(prepared.plan, study, prepared.subjects, prepared.blanked, labels, key, expected=prepared.expected)
 
 
 def tables_of(plan: Plan) -> Sequence[str]:

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from pseudonymization import dates, pseudonyms
 from pseudonymization.columns import Column, Handling, Kind, Role, Study, Table
+from pseudonymization.copies import Expected
 from pseudonymization.faults import Place, Unresolved
 from pseudonymization.isodates import NO_DAY, Days
 from pseudonymization.plan import Act, ColumnPlan, Plan
@@ -23,6 +24,8 @@ _START = re.compile(r"^(.*)ST(DTC|DTM|DT|DAT)$")
 _MOVED = frozenset({Act.SHIFT, Act.ANCHOR})
 _DATED = _MOVED | {Act.STUDY_DAY}
 _MAY_BE_KEPT = frozenset({Role.QUASI, Role.SENSITIVE, Role.DATE, Role.FREE_TEXT, Role.KEPT})
+
+NOTHING_EXPECTED = Expected()
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +65,7 @@ class Lookups:
     surrogates: Mapping[str, Surrogates]
     pairs: Mapping[str, Mapping[str, str]]
     time_of_day: TimeOfDay
+    expected: Expected
 
     def planned(self, table: str, column: str) -> ColumnPlan:
         """The plan of a column.
@@ -88,6 +92,7 @@ def look_up(
     key: pseudonyms.ProjectKey,
     *,
     window: tuple[int, int] = dates.SHIFT_WINDOW,
+    expected: Expected = NOTHING_EXPECTED,
 ) -> Lookups:
     """The lookups of one release. `blanked` has one flag per subject, in the order of `subjects`.
 
@@ -132,6 +137,7 @@ def look_up(
         surrogates={kind: Surrogates(key, kind, originals) for kind in sorted(wanted)},
         pairs={table.name: _pairs(plan, table) for table in study.tables},
         time_of_day=plan.safeguards.time_of_day,
+        expected=expected,
     )
 
 

@@ -4,8 +4,19 @@ The choices stand in the study's column file. A release joins them with the safe
 """
 
 from dataclasses import dataclass, replace
+from enum import StrEnum
 
 from pseudonymization.safeguards import DateRule, Safeguards, TimeOfDay, join_dates
+
+
+class Copies(StrEnum):
+    """What happens where a table repeats a variable of the subject table and says something else.
+
+    `stop`: the release stops and names the rows. `source`: what the subject table says is released in its place.
+    """
+
+    STOP = "stop"
+    SOURCE = "source"
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,11 +28,13 @@ class Options:
     time_of_day: what is left of clock times.
     snap_to_visits: dates of a planned visit leave as the day that the protocol planned (VISITDY counted from the
       subject's reference start), and study days with them: gaps between visits no longer tell subjects apart.
+    copies: what is done where a copy of a subject's variable disagrees with its source.
     """
 
     dates: DateRule = DateRule.KEEP
     time_of_day: TimeOfDay = TimeOfDay.KEEP
     snap_to_visits: bool = False
+    copies: Copies = Copies.STOP
 
 
 DEFAULT = Options()

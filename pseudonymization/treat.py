@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from pseudonymization import cells, dates, isodates, pseudonyms
+from pseudonymization import cells, copies, dates, isodates, pseudonyms
 from pseudonymization.columns import Column, Kind, Role
 from pseudonymization.dates import DateFlips, Dates
 from pseudonymization.faults import Place, Unresolved
@@ -162,7 +162,7 @@ class _Batch:
 
     def _column(self, name: str) -> pa.Array:
         planned = self.lookups.planned(self.table, name)
-        array = self.batch.column(name)
+        array = self.original(name)
         match planned.act:
             case Act.PSEUDONYM:
                 return cells.dictionary(self.lookups.ranks[self.who], self.lookups.ranked)
@@ -178,6 +178,17 @@ class _Batch:
                 return self._study_day(name, array)
             case _:
                 return self._reworded(self.lookups.study[self.table][name], planned.act, array)
+
+    def original(self, name: str) -> pa.Array:
+        """The column as the source has it; what repeats the subject table agrees with it."""
+        array, at = self.batch.column(name), (self.table, name)
+        if at in self.lookups.expected.days:
+            copies.right_epoch(self.lookups.expected.days[at], self._place(name), array, self.who, self.first_row)
+        copied = self.lookups.expected.copied.get(at)
+        if copied is None:
+            return array
+        choice = self.lookups.expected.choice
+        return copies.agreed(copied, choice, self._place(name), array, self.who, self.first_row)
 
     def _kept(self, planned: ColumnPlan, array: pa.Array) -> pa.Array:
         if planned.role == Role.QUASI and self.blank.any():
@@ -222,7 +233,7 @@ class _Batch:
         for planned in self.lookups.plan[self.table].values():
             name = planned.column
             if planned.act in _MOVED and self._is_text(name):
-                self.read[name] = dates.read(self.batch.column(name), self._place(name), self.first_row)
+                self.read[name] = dates.read(self.original(name), self._place(name), self.first_row)
                 self._needs_subject(name, self.read[name].codes >= 0)
                 self.moved[name] = self.read[name].days + self.by
         for start, end in self.lookups.pairs[self.table].items():

@@ -113,7 +113,10 @@ def _opened(path: Path, _changed: int, _size: int, _inode: int) -> TableFile:
 
 
 def scan(path: Path) -> Folder:
-    """The tables of a folder, or of one file. Other files are skipped and listed; subfolders are not entered.
+    """The tables of a folder, or of one file. Other files are skipped and listed.
+
+    A folder without a table of its own is taken as several packages of one study (SDTM beside ADaM): the folders in it
+    are searched too, one level down. Any other folder's subfolders are not entered.
 
     Raises:
         NotFound: no such path.
@@ -152,9 +155,22 @@ def _agree(tables: Sequence[TableFile]) -> Iterator[TableFile]:
 
 
 def _sort_out(path: Path) -> tuple[list[Path], list[Skipped]]:
-    """The table files of a folder, and the rest with a reason."""
+    """The table files of a folder, or else of the folders in it; and the rest with a reason."""
     if not path.is_dir():
         raise NotFound("no such folder", place=path.name, cure="check the path")
+    paths, skipped = _sorted_out(path)
+    if paths:
+        return paths, skipped
+    inner = [entry for entry in sorted(path.iterdir()) if entry.is_dir() and not entry.name.startswith(".")]
+    kept = [one for one in skipped if one.name not in {f"{entry.name}/" for entry in inner}]
+    for entry in inner:
+        found, left = _sorted_out(entry)
+        paths += found
+        kept += [Skipped(f"{entry.name}/{one.name}", one.why) for one in left]
+    return (paths, kept) if paths else (paths, skipped)
+
+
+def _sorted_out(path: Path) -> tuple[list[Path], list[Skipped]]:
     paths: list[Path] = []
     skipped: list[Skipped] = []
     for entry in sorted(path.iterdir()):

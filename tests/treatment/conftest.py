@@ -134,6 +134,11 @@ def release() -> Callable[..., Release]:
 
 
 @pytest.fixture
+def held() -> Callable[..., Held]:
+    return Held
+
+
+@pytest.fixture
 def small() -> tuple[Study, Held]:
     """Three subjects, two tables, every kind of column."""
     dm = Table(
