@@ -1,4 +1,4 @@
-"""The web application: routes, problem documents, limits. Built around one running gateway."""
+"""The web application: the API with its problem documents and limits, and the pages beside it, around one gateway."""
 
 import threading
 from collections.abc import AsyncIterator, Iterator
@@ -11,6 +11,7 @@ from gateway.actions import logkeeping
 from gateway.api import audit as audit_routes
 from gateway.api import datasets, examples, log, problems, releases, requests
 from gateway.context import Gateway
+from gateway.web import site
 
 DESCRIPTION = (
     "Ask for clinical-trial data; get a sealed, signed, logged extract. Every call needs `Authorization: Bearer …`. "
@@ -68,4 +69,6 @@ def build(gateway: Gateway, *, with_worker: bool = False) -> FastAPI:
     problems.install(app, most_bytes=gateway.settings.max_body_bytes)
     for room in (datasets, requests, releases, audit_routes, log):
         app.include_router(room.router, responses=examples.refusals() if room is not log else None)
+    app.add_api_route("/v1/{rest:path}", problems.no_such_call, include_in_schema=False, methods=problems.METHODS)
+    app.mount("/", site.build(gateway))
     return app

@@ -1,6 +1,7 @@
 """Signing in to the pages: a password, a code where one is enrolled, and a session that ends."""
 
 import hashlib
+import hmac
 import secrets
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -157,6 +158,11 @@ def end(gateway: Gateway, secret: str) -> None:
     gateway.store.save(replace(session, ended=True), event=event, now=gateway.now())
 
 
+def form_token(gateway: Gateway, secret: str) -> str:
+    """What a form of this session must carry (a synchroniser token): nobody else can make it."""
+    return hmac.new(gateway.keys.derive("form"), secret.encode(), "sha256").hexdigest()
+
+
 @action("password", "change")
 def change_password(gateway: Gateway, actor: Actor, *, old: str, new: str) -> None:
     """Choose another password; every other session of the account ends.
@@ -212,9 +218,9 @@ def _check(password: str, account: str) -> None:
 
 
 @action("code", "propose")
-def propose_code(gateway: Gateway, actor: Actor) -> tuple[str, str]:
-    """A fresh secret for an authenticator, and the address of its QR code. Nothing is stored yet."""
-    secret = codes.new_secret()
+def propose_code(gateway: Gateway, actor: Actor, *, secret: str = "") -> tuple[str, str]:
+    """A secret for an authenticator (a fresh one if none is given), and the address of its QR code. Stores nothing."""
+    secret = secret or codes.new_secret()
     return secret, codes.address(secret, account=actor.id, issuer=gateway.settings.origin.removesuffix("/log"))
 
 

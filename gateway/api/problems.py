@@ -14,9 +14,10 @@ from gateway import logs
 from gateway.actions import guard
 from gateway.actions.terms import misfit
 from gateway.domain.actor import ANONYMOUS
-from gateway.errors import STATUS, Broken, GatewayError, Invalid, NotAllowed, Refused
+from gateway.errors import STATUS, Broken, GatewayError, Invalid, NotAllowed, NotFound, Refused
 
 MEDIA = "application/problem+json"
+METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 
 
 def status_of(error: GatewayError) -> int:
@@ -72,6 +73,11 @@ class PlainTooLarge:
                 await send(message)
 
         await self.app(scope, receive, told)
+
+
+def no_such_call(rest: str) -> JSONResponse:  # noqa: ARG001 - the part of the path that fits nothing
+    """The answer to a path under /v1 that is no call."""
+    return answer(NotFound("there is no such call", cure="see /docs for what there is"))
 
 
 def install(app: FastAPI, *, most_bytes: int) -> None:

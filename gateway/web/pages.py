@@ -1,0 +1,73 @@
+"""Templates: where they stand, what every page is given, and how times, shares and words are written."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from fastapi import Request
+from fastapi.responses import HTMLResponse
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+from gateway.actions import sessions
+from gateway.domain.actor import EVERY_STUDY, Actor
+from gateway.web.doors import signed_in, the_gateway
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+
+def roles(actor: Actor) -> frozenset[str]:
+    """The roles an actor holds anywhere: which parts of the site are theirs."""
+    return frozenset(role for held in actor.roles.values() for role in held)
+
+
+def moment(value: datetime | str | None) -> Markup:
+    """A time in UTC that the browser rewrites in the reader's zone."""
+    if value is None or value == "":
+        return Markup("–")
+    when = datetime.fromisoformat(value) if isinstance(value, str) else value
+    told = when.strftime("%d %b %Y, %H:%M UTC").lstrip("0")
+    return Markup('<time datetime="{}">{}</time>').format(when.isoformat(), told)
+
+
+def share(value: float) -> str:
+    """A share as a percentage; one that is small but not nothing says so."""
+    return "<1 %" if 0 < value < 0.005 else f"{value * 100:.0f} %"
+
+
+def words(name: object) -> str:
+    """A name of ours as words: `scientific_research` → scientific research."""
+    return str(name).replace("_", " ").replace(".", ": ")
+
+
+def paragraphs(text: str) -> Markup:
+    """A text that somebody wrote, its line breaks kept, nothing else."""
+    return Markup("<br>").join(escape(line) for line in text.splitlines())
+
+
+_ENVIRONMENT = Environment(
+    loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+)
+_ENVIRONMENT.filters |= {
+    "capital": lambda text: text[:1].upper() + text[1:],
+    "meets": lambda held, wanted: not held.isdisjoint(wanted),
+    "moment": moment,
+    "paragraphs": paragraphs,
+    "share": share,
+    "words": words,
+}
+_ENVIRONMENT.globals["EVERY_STUDY"] = EVERY_STUDY
+
+
+def page(request: Request, template: str, *, status: int = 200, **given: Any) -> HTMLResponse:
+    """One page, or one part of it, as HTML. Given are also: who is signed in, their roles and the form token."""
+    visitor = signed_in(request)
+    known: Mapping[str, Any] = {
+        "here": request.url.path,
+        "visitor": visitor,
+        "roles": roles(visitor.actor) if visitor else frozenset(),
+        "form_token": sessions.form_token(the_gateway(request), visitor.secret) if visitor else "",
+        "production": the_gateway(request).settings.mode == "production",
+    }
+    return HTMLResponse(_ENVIRONMENT.get_template(template).render(**{**known, **given}), status)
