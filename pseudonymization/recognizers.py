@@ -125,9 +125,9 @@ class Blank(NlpEngine):
         self,
         texts: Iterable[str],
         language: str,
-        batch_size: int = 1,
-        n_process: int = 1,
-        **_: object,  # noqa: ARG002
+        batch_size: int = 1,  # noqa: ARG002 - fixed by Presidio
+        n_process: int = 1,  # noqa: ARG002 - fixed by Presidio
+        **_: object,
     ) -> Iterator[tuple[str, NlpArtifacts]]:
         """The same for many texts."""
         for text in texts:
