@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from pseudonymization.safeguards import DateRule, Safeguards, TimeOfDay, join_dates
+from pseudonymization.tokens import spelling
+from pseudonymization.wordings import RareTerms, Replacement, Uncoded
 
 
 class Copies(StrEnum):
@@ -29,12 +31,31 @@ class Options:
     snap_to_visits: dates of a planned visit leave as the day that the protocol planned (VISITDY counted from the
       subject's reference start), and study days with them: gaps between visits no longer tell subjects apart.
     copies: what is done where a copy of a subject's variable disagrees with its source.
+    text_replacement: what stands where free text was redacted. text_allow: words that redaction lets stand, for all
+      texts (`Mercy General`) or for one column (`DS.DSTERM=Mercy General`); a subject id is never let stand.
+    rare_terms: what happens to medical terms that few subjects hold, or that are sensitive. rare_below: fewer subjects
+      than this are few; 0 takes the smallest class that the rules demand, at least 2, and 11 where they demand none.
+      sensitive_terms: starts of words that make a term sensitive, beside the list that is shipped; `-name` takes an
+      entry of that list out.
+    uncoded: what happens to reported terms that would be removed though coded_at_least percent are not coded.
     """
 
     dates: DateRule = DateRule.KEEP
     time_of_day: TimeOfDay = TimeOfDay.KEEP
     snap_to_visits: bool = False
     copies: Copies = Copies.STOP
+    text_replacement: Replacement = Replacement.MARK
+    text_allow: tuple[str, ...] = ()
+    rare_terms: RareTerms = RareTerms.BY_MODE
+    rare_below: int = 0
+    sensitive_terms: tuple[str, ...] = ()
+    uncoded: Uncoded = Uncoded.STOP
+    coded_at_least: int = 95
+
+    def allowed(self, table: str, column: str) -> frozenset[str]:
+        """The words that redaction lets stand in a column, spelled as tokens are."""
+        named = [word.rpartition("=") for word in self.text_allow]
+        return frozenset(spelling(word) for place, _, word in named if place in {"", f"{table}.{column}"})
 
 
 DEFAULT = Options()
