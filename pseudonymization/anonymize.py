@@ -6,6 +6,7 @@ Hierarchies are one CSV file per column, level 0 first, no header; or named by t
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -113,44 +114,73 @@ def anonymize(
     steered: dict[str, Any] = {"weights": weights, "fixed": fixed, "forbidden": forbidden}
     steered |= {"models": models, "sensitive": codes}
     loaded = time.perf_counter()
-    if mode == "global":
-        found = optimal(
-            table,
-            ladders,
-            safeguards,
-            loss=loss,
-            population=against,
-            budget_seconds=budget_seconds,
-            progress=progress,
-            **steered,
-        )
-        searched = time.perf_counter()
-        texts, report = _globally(table, ladders, found, against)
-    elif mode == "local":
-        if against is not None or loss is not Loss.GRANULARITY:
-            what = "demand against a population" if against is not None else "loss but granularity"
-            raise Unresolved(f"local recoding knows no {what}", cure="use the global mode")
-        local = recode_locally(table, ladders, safeguards, cells=cells, **steered)
-        searched = time.perf_counter()
-        texts, report = _locally(table, ladders, local, cells)
-    else:
-        raise Unresolved("there is no such mode", cure="use global or local")
+    whole = {"loss": loss, "population": against, "budget_seconds": budget_seconds, "progress": progress}
+    texts, report = _recoded(table, ladders, safeguards, mode, cells, steered, whole)
     result = rewritten(content, table, texts, subject)
-    risk = measured(result, quasi, subject, safeguards.attempt)
-    seconds = {"load": loaded - began, "search": searched - loaded, "all": time.perf_counter() - began}
-    return result, {
+    report = {
         "mode": mode,
         "loss_measure": loss.value,
+        "demanded": _demanded(safeguards, asked, k_map, delta_presence),
         **report,
+        **_measures(result, table, quasi, subject, safeguards.attempt),
+        "sensitive": {name: diversity(result, quasi, name, subject=subject, folder=hierarchies) for name in sensitive},
+        "share_blanked": report["utility"]["blanked"],
+    }
+    report["seconds"] = {"load": loaded - began, "search": report["seconds"], "all": time.perf_counter() - began}
+    return result, report
+
+
+def _recoded(
+    table: ClassTable,
+    ladders: Mapping[str, Ladder],
+    safeguards: Safeguards,
+    mode: str,
+    cells: Cells,
+    steered: Mapping[str, Any],
+    whole: Mapping[str, Any],
+) -> tuple[dict[str, list[str]], dict[str, Any]]:
+    """(released text of each subject per quasi-identifier, what the report says). whole: what global mode alone knows.
+
+    Raises:
+        Unresolved: there is no such mode, or local mode is asked for what it does not know.
+    """
+    if mode == "global":
+        return _globally(table, ladders, optimal(table, ladders, safeguards, **steered, **whole), whole["population"])
+    if mode != "local":
+        raise Unresolved("there is no such mode", cure="use global or local")
+    if whole["population"] is not None or whole["loss"] is not Loss.GRANULARITY:
+        what = "loss but granularity" if whole["population"] is None else "demand against a population"
+        raise Unresolved(f"local recoding knows no {what}", cure="use the global mode")
+    found = recode_locally(table, ladders, safeguards, cells=cells, **steered)
+    texts, report = _locally(table, ladders, found)
+    return texts, {"cells": cells.value, **report}
+
+
+def _measures(
+    result: pa.Table, table: ClassTable, quasi: Sequence[str], subject: str | None, attempt: float
+) -> dict[str, Any]:
+    """Risk before and after; after is counted on the recoded table itself."""
+    risk = measured(result, quasi, subject, attempt)
+    before = risk_of(table.weights, attempt).to_dict()
+    return {
+        "subjects": risk["subjects"],
         "k": risk["k"],
         "classes": risk["classes"],
-        "share_blanked": report["utility"]["blanked"],
-        "seconds": seconds,
-        "subjects": len(table.subjects),
-        "risk": risk | {"blanked": report["utility"]["blanked"]},
-        "risk_before": risk_of(table.weights, safeguards.attempt).to_dict(),
-        "sensitive": {name: diversity(result, quasi, name, subject=subject, folder=hierarchies) for name in sensitive},
+        "risk": risk,
+        "risk_before": before,
     }
+
+
+def _demanded(
+    safeguards: Safeguards, asked: Demands, k_map: int | None, presence: tuple[float, float] | None
+) -> dict[str, Any]:
+    """What the report says was demanded: all that demands something."""
+    held: dict[str, Any] = {"k": safeguards.k, "attempt": safeguards.attempt, "blank_limit": safeguards.blank_limit}
+    free = {"average_risk": safeguards.average_risk, "uniques": safeguards.uniques}
+    held |= {name: value for name, value in free.items() if value < 1}
+    held |= {name: value for name, value in asdict(asked).items() if value and name != "t_distance"}
+    held |= {"t_distance": asked.t_distance} if asked.t is not None else {}
+    return held | ({"k_map": k_map} if k_map else {}) | ({"presence": list(presence)} if presence else {})
 
 
 def _levels_exist(
@@ -190,6 +220,7 @@ def _globally(
         "proven_optimal": found.proven_optimal,
         "nodes_checked": found.nodes_checked,
         "lattice": found.lattice,
+        "seconds": found.seconds,
         "loss": found.loss,
         "bound": found.bound,
         "utility": utility_of(table, ladders, found.levels, found.blanked).to_dict(),
@@ -201,16 +232,16 @@ def _globally(
 
 
 def _locally(
-    table: ClassTable, ladders: Mapping[str, Ladder], local: LocalFound, cells: Cells
+    table: ClassTable, ladders: Mapping[str, Ladder], local: LocalFound
 ) -> tuple[dict[str, list[str]], dict[str, Any]]:
     """As `_globally`, of a local recoding: a heuristic, so no bound is known."""
     texts = {name: local.column(name) for name in table.names}
     return texts, {
-        "cells": cells.value,
         "levels": {name: _shares(found, local) for name, found in local.levels.items()},
         "proven_optimal": False,
         "nodes_checked": None,
         "lattice": None,
+        "seconds": local.seconds,
         "loss": local.loss,
         "bound": None,
         "utility": local_utility(table, ladders, local).to_dict(),

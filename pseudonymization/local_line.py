@@ -161,7 +161,8 @@ class Line:
         starts = np.concatenate(([True], again[1:] != again[:-1]))
         columns = [column.of(order) for column in self.columns]
         losses = group_losses(columns, again, len(fails), self.cells) * np.bincount(again)
-        return np.bincount(blocks[starts], np.where(fails, np.inf, losses)), again
+        costs = np.bincount(blocks[starts], np.where(fails, np.inf, losses))
+        return costs.astype(np.float64), again
 
     def _groups_in_line(self, groups: Ints, chosen: Ints, generator: np.random.Generator | None) -> Ints:
         """These groups in a line, by one subject of each."""
