@@ -122,6 +122,15 @@ def without_epoch(place: Place) -> Unresolved:
     )
 
 
+def without_start(place: Place) -> Unresolved:
+    """The fault of a subject whose dates have nothing to be anchored at."""
+    return Unresolved(
+        "a subject has no complete date from which it could be anchored",
+        places=(place,),
+        cure="add the subject's reference start, or let dates be shifted instead",
+    )
+
+
 def shift(dates: Dates, by: Days, moved: Days, *, time_of_day: TimeOfDay = TimeOfDay.KEEP) -> pa.DictionaryArray:
     """The column with each row's date moved, spelled at the precision it had.
 

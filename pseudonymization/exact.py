@@ -87,8 +87,8 @@ class Search:
     def settle(self, node: Node, must: int) -> None:
         """A node whose loss is known, and how many subjects it must blank."""
         self.bound[node] = np.inf
-        above = self.most[_above(node)]
-        np.minimum(above, must, out=above)
+        above = _above(node)
+        self.most[above] = np.minimum(self.most[above], must)
 
     def mask(self, table: ClassTable) -> npt.NDArray[np.bool_]:
         """Per subject, whether the best recoding blanks its cells."""

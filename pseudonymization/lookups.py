@@ -19,6 +19,7 @@ from pseudonymization.subjects import AMBIGUOUS, Subjects
 from pseudonymization.surrogates import Surrogates
 from pseudonymization.text import REDACTED, SHORTEST, Redactor
 from pseudonymization.tokens import Tokens, spelling
+from pseudonymization.visits import NO_VISITS, Visits
 
 _START = re.compile(r"^(.*)ST(DTC|DTM|DT|DAT)$")
 _MOVED = frozenset({Act.SHIFT, Act.ANCHOR})
@@ -66,6 +67,7 @@ class Lookups:
     pairs: Mapping[str, Mapping[str, str]]
     time_of_day: TimeOfDay
     expected: Expected
+    visits: Visits
 
     def planned(self, table: str, column: str) -> ColumnPlan:
         """The plan of a column.
@@ -93,6 +95,7 @@ def look_up(
     *,
     window: tuple[int, int] = dates.SHIFT_WINDOW,
     expected: Expected = NOTHING_EXPECTED,
+    at_visits: Visits = NO_VISITS,
 ) -> Lookups:
     """The lookups of one release. `blanked` has one flag per subject, in the order of `subjects`.
 
@@ -138,6 +141,7 @@ def look_up(
         pairs={table.name: _pairs(plan, table) for table in study.tables},
         time_of_day=plan.safeguards.time_of_day,
         expected=expected,
+        visits=at_visits,
     )
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from pseudonymization import cells, copies, dates, isodates, pseudonyms
+from pseudonymization import cells, copies, dates, isodates, pseudonyms, visits
 from pseudonymization.columns import Column, Kind, Role
 from pseudonymization.dates import DateFlips, Dates
 from pseudonymization.faults import Place, Unresolved
@@ -133,6 +133,7 @@ class _Batch:
         self.read: dict[str, Dates] = {}
         self.moved: dict[str, Days] = {}
         self.clamped: dict[str, int] = {}
+        self.planned = visits.planned_days(lookups.visits, table, batch)
 
     def treated(self) -> Treated:
         self._move_dates()
@@ -194,6 +195,8 @@ class _Batch:
         if planned.role == Role.QUASI and self.blank.any():
             places = np.arange(len(array))
             array = array.take(pa.array(places, mask=self.blank))
+        if planned.column in self.lookups.visits.days.get(self.table, ()):
+            return visits.study_days(self.planned, array)
         return cells.pruned(array)
 
     def _generalized(self, name: str, array: pa.Array) -> pa.Array:
@@ -235,12 +238,19 @@ class _Batch:
             if planned.act in _MOVED and self._is_text(name):
                 self.read[name] = dates.read(self.original(name), self._place(name), self.first_row)
                 self._needs_subject(name, self.read[name].codes >= 0)
-                self.moved[name] = self.read[name].days + self.by
+                days, complete = self.read[name].days, self.read[name].precision == Precision.DAY
+                self.moved[name] = days + self.by + self._to_visit(name, days, complete)
         for start, end in self.lookups.pairs[self.table].items():
             if start in self.read and end in self.read:
                 self._clamp(start, end)
         for name, read in self.read.items():
             self._count_flips(name, read)
+
+    def _to_visit(self, name: str, days: Days, complete: npt.NDArray[np.bool_]) -> Days:
+        """Days from each date to the planned day of its visit, where the steward wants dates moved there."""
+        if name not in self.lookups.visits.dates.get(self.table, ()):
+            return np.zeros(len(days), dtype=np.int64)
+        return visits.steps(self.planned, days, complete, self.lookups.baseline[self.who])
 
     def _clamp(self, start: str, end: str) -> None:
         new_start, new_end, starts, ends = dates.clamp(
@@ -266,11 +276,7 @@ class _Batch:
             loose = present & (self.lookups.baseline[self.who] == NO_DAY)
             if loose.any():
                 rows = cells.rows_where(loose, self.first_row)
-                raise Unresolved(
-                    "a subject has no complete date from which it could be anchored",
-                    places=(Place(self.table, name, rows),),
-                    cure="add the subject's reference start, or let dates be shifted instead",
-                )
+                raise dates.without_start(Place(self.table, name, rows))
 
     def _shifted(self, name: str, array: pa.Array) -> pa.Array:
         if name in self.read:
@@ -280,8 +286,9 @@ class _Batch:
         array = array.dictionary_decode() if pa.types.is_dictionary(array.type) else array
         days, present = dates.arrow_days(array)
         self._needs_subject(name, present)
-        self._in_time(name, np.where(present, days + self.by, 0))
-        return dates.shift_arrow(array, self.by, time_of_day=self.lookups.time_of_day)
+        by = self.by + self._to_visit(name, days, present)
+        self._in_time(name, np.where(present, days + by, 0))
+        return dates.shift_arrow(array, by, time_of_day=self.lookups.time_of_day)
 
     def _in_time(self, name: str, moved: Days) -> None:
         late = moved > LAST_DAY
@@ -301,6 +308,7 @@ class _Batch:
         else:
             array = array.dictionary_decode() if pa.types.is_dictionary(array.type) else array
             days, complete = dates.arrow_days(array)
+        days = days + self._to_visit(name, days, complete)
         return dates.study_days(days, complete, self.lookups.baseline[self.who])
 
     def _reworded(self, column: Column, act: Act, array: pa.Array) -> pa.Array:
