@@ -162,6 +162,14 @@ def in_value_order(array: pa.Array, *, all_used: bool = False) -> pa.Array:
     return _chosen(codes, array.dictionary, order[used[order]])
 
 
+def where_named(names: pa.Array, name: str, values: pa.Array) -> pa.DictionaryArray:
+    """The column with only those rows filled whose cell in `names` is `name`; the rows stay in their places."""
+    named, column = encode(names), encode(values)
+    texts = named.texts()
+    wanted = texts.index(name) if name in texts else MISSING - 1
+    return dictionary(np.where(named.codes == wanted, column.codes, np.int32(MISSING)), column.values)
+
+
 def value_order(values: pa.Array) -> npt.NDArray[np.int64]:
     """The places of distinct values, smallest value first; mostly they stand in order already."""
     if pc.all(pc.less(values[:-1], values[1:])).as_py() is not False:

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pseudonymization import cells
-from pseudonymization.columns import Role, Source, Study
+from pseudonymization.columns import Column, Role, Source, Study
 from pseudonymization.faults import Place, Unresolved
 from pseudonymization.hierarchies import MISSING, Ladder
 
@@ -186,22 +186,43 @@ def build(study: Study, source: Source, tables: Sequence[str] | None = None) -> 
     ids: dict[str, int] = {}
     for table in chosen:
         key = table.subject_key
-        here = [column.name for column in table.with_role(Role.QUASI)]
+        here = table.with_role(Role.QUASI)
+        inside = [column for column in table.columns if any(part.role is Role.QUASI for part in column.qualifiers)]
         if key is None:
             continue
-        for batch in source.batches(table.name, [key, *here]):
+        needed = [key, *(c.name for c in here), *(name for c in inside for name in (c.by, c.name))]
+        for batch in source.batches(table.name, [*dict.fromkeys(needed)]):
             rows, texts = spelled(batch.column(batch.schema.get_field_index(key)))
             if MISSING in texts:
                 where = (Place(table.name, key),)
                 cure = "give each row its subject, or leave the table out"
                 raise Unresolved("a row has no subject id", places=where, cure=cure)
             places = np.array([ids.setdefault(text, len(ids)) for text in texts], dtype=np.int64)
-            subjects = places[rows] if here else places
-            for name in here:
-                values, words = spelled(batch.column(batch.schema.get_field_index(name)))
-                attributes[name].add(subjects, values, words, len(ids))
+            subjects = places[rows] if here or inside else places
+            for column in here:
+                values, words = spelled(batch.column(batch.schema.get_field_index(column.name)))
+                attributes[column.attribute].add(subjects, values, words, len(ids))
+            for column in inside:
+                _add_qualified(attributes, column, batch, subjects, len(ids))
     if not ids:
         raise Unresolved("the study holds no subject", cure="check the subject keys and the row filter")
     done = [attributes[name].finish(len(ids)) for name in names]
     codes = np.stack([d[0] for d in done], axis=1) if done else np.zeros((len(ids), 0), dtype=np.int32)
     return table_of(list(ids), names, codes, [d[1] for d in done], [d[2] for d in done])
+
+
+def _add_qualified(
+    attributes: Mapping[str, _Attribute],
+    column: Column,
+    batch: Any,
+    subjects: npt.NDArray[np.int64],
+    count: int,
+) -> None:
+    """Take in the quasi-identifiers among the qualifiers of a SUPP-- table, each with the attribute that it follows."""
+    named = cells.encode(batch.column(batch.schema.get_field_index(column.by)))
+    values, words = spelled(batch.column(batch.schema.get_field_index(column.name)))
+    for code, name in enumerate(named.texts()):
+        part = next((part for part in column.qualifiers if part.name == name), None)
+        if part is not None and part.role is Role.QUASI:
+            rows = named.codes == code
+            attributes[part.attribute].add(subjects[rows], values[rows], words, count)

@@ -17,6 +17,7 @@ class Role(StrEnum):
     SENSITIVE = "sensitive"
     DATE = "date"
     FREE_TEXT = "free_text"
+    QUALIFIER = "qualifier"
     KEPT = "kept"
     UNRESOLVED = "unresolved"
 
@@ -56,6 +57,11 @@ class Column:
     values pooled), `interval:WIDTH`, or a steward's CSV file. `surrogate` names a kind of stand-in (`name`,
     `city`, `street`, `organisation`, `phone`, `email`). `namespace` groups recoded columns that share their codes
     (SITEID in DM and in ADSL); empty means the column's own name.
+
+    A column of qualifier values (QVAL of a SUPP-- table, role `qualifier`) holds several variables: `by` is the column
+    that names them (QNAM), `qualifiers` has one entry for each, named as `by` names it, with a role of its own.
+    `follows` names the quasi-identifier whose values a qualifier's are: RACE1 of SUPPDM follows RACE, so that both
+    climb one ladder together.
     """
 
     name: str
@@ -68,6 +74,25 @@ class Column:
     namespace: str = ""
     certain: bool = True
     because: str = ""
+    by: str = ""
+    qualifiers: tuple["Column", ...] = ()
+    follows: str = ""
+
+    @property
+    def attribute(self) -> str:
+        """The quasi-identifier that the values belong to: the column's own name, or the one that it follows."""
+        return self.follows or self.name
+
+    def qualifier(self, name: str) -> "Column":
+        """The entry of one qualifier.
+
+        Raises:
+            KeyError: the column has none of this name.
+        """
+        for part in self.qualifiers:
+            if part.name == name:
+                return part
+        raise KeyError(name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,10 +123,11 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class ColumnRef:
-    """A column by table and name."""
+    """A column by table and name; with `qualifier`, one variable in it (SUPPDM.QVAL where QNAM is RACE1)."""
 
     table: str
     column: str
+    qualifier: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,13 +151,29 @@ class Study:
                 return table
         raise KeyError(name)
 
+    def at(self, ref: ColumnRef) -> Column:
+        """The column, or the qualifier in it, that a reference names.
+
+        Raises:
+            KeyError: the study has none.
+        """
+        column = self[ref.table][ref.column]
+        return column.qualifier(ref.qualifier) if ref.qualifier else column
+
     def quasi_identifiers(self) -> dict[str, tuple[ColumnRef, ...]]:
-        """Each quasi-identifier by name, with every table it stands in. One name is one attribute."""
+        """Each quasi-identifier by name, with every place it stands in, columns of its own before qualifiers.
+
+        One name is one attribute.
+        """
         found: dict[str, list[ColumnRef]] = {}
         for table in self.tables:
-            for column in table.with_role(Role.QUASI):
-                found.setdefault(column.name, []).append(ColumnRef(table.name, column.name))
-        return {name: tuple(places) for name, places in found.items()}
+            for column in table.columns:
+                if column.role is Role.QUASI:
+                    found.setdefault(column.attribute, []).append(ColumnRef(table.name, column.name))
+                for part in column.qualifiers:
+                    if part.role is Role.QUASI:
+                        found.setdefault(part.attribute, []).append(ColumnRef(table.name, column.name, part.name))
+        return {name: tuple(sorted(places, key=lambda ref: ref.qualifier != "")) for name, places in found.items()}
 
 
 class Source(Protocol):

@@ -15,18 +15,17 @@ import pyarrow as pa
 
 from pseudonymization import classes, copies, options, pseudonyms, risk, search, subjects
 from pseudonymization.classes import ClassTable
-from pseudonymization.columns import Column, ColumnRef, Handling, Kind, Role, Source, Study, Table
+from pseudonymization.columns import ColumnRef, Handling, Kind, Role, Source, Study, Table
 from pseudonymization.copies import Expected
-from pseudonymization.faults import Place, Unresolved
 from pseudonymization.hierarchies import Ladder, ladder_for
 from pseudonymization.lookups import NOTHING_EXPECTED, LabelMap, Lookups, look_up
-from pseudonymization.plan import DATE_ACTS, Act, ColumnPlan, Plan
+from pseudonymization.plan import Plan
 from pseudonymization.pseudonyms import ProjectKey
 from pseudonymization.risk import Risk
-from pseudonymization.safeguards import DateRule, Safeguards, TextRule
+from pseudonymization.safeguards import Safeguards
 from pseudonymization.search import Found
 from pseudonymization.subjects import Subjects
-from pseudonymization.visits import NO_VISITS, Visits, visits_of
+from pseudonymization.treatments import plan_of
 
 Progress = Callable[[float, float], None]
 
@@ -35,19 +34,6 @@ SEARCH_SECONDS = 120.0
 
 SITE_WEIGHT = 0.2
 """What losing a site costs beside losing an age: an analysis seldom needs the site, and it identifies strongly."""
-
-_DATE_WORDS: Mapping[Act, str] = {
-    Act.KEEP: "as it is",
-    Act.SHIFT: "moved by a secret number of days, the same for all dates of a subject; intervals are exact",
-    Act.ANCHOR: (
-        "moved so that everyone's reference start is one day; intervals are exact; the day is public, and one known "
-        "date of a subject tells all of that subject's"
-    ),
-    Act.TRUNCATE_MONTH: "cut to the month",
-    Act.TRUNCATE_YEAR: "cut to the year",
-    Act.STUDY_DAY: "days from the subject's reference start; the first day is 1 and there is no day 0",
-    Act.REMOVE: "removed",
-}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -69,13 +55,12 @@ class Prepared:
     predicted: Risk
     loss: float
     expected: Expected = NOTHING_EXPECTED
-    at_visits: Visits = NO_VISITS
 
 
 def _weights(asked: Study) -> dict[str, float]:
     """How much each quasi-identifier's loss counts: recoded places little, all others the same."""
     return {
-        name: SITE_WEIGHT if asked[places[0].table][name].handling is Handling.RECODE else 1.0
+        name: SITE_WEIGHT if asked.at(places[0]).handling is Handling.RECODE else 1.0
         for name, places in asked.quasi_identifiers().items()
     }
 
@@ -143,20 +128,14 @@ def prepare(
         progress=progress,
     )
     prepared = _chosen(asked, people, table, ladders, safeguards, found)
-    return _joined_up(prepared, whole, asked, source)
-
-
-def _joined_up(prepared: Prepared, whole: Study, asked: Study, source: Source) -> Prepared:
-    """With what ties tables together: copies of the subject table, planned visits."""
-    expected = copies.expected(whole, asked, source, prepared.subjects)
-    return replace(prepared, expected=expected, at_visits=visits_of(whole, asked, source))
+    return replace(prepared, expected=copies.expected(whole, asked, source, people))
 
 
 def adopt(prepared: Prepared, asked: Study, found: Found, why: str) -> Prepared:
     """The same study with another recoding than the cheapest: one that composes, or one that a steward picked."""
     chosen = _chosen(asked, prepared.subjects, prepared.table, prepared.ladders, prepared.plan.safeguards, found)
     plan = replace(chosen.plan, search={**(chosen.plan.search or {}), "chosen": why})
-    return replace(chosen, plan=plan, expected=prepared.expected, at_visits=prepared.at_visits)
+    return replace(chosen, plan=plan, expected=prepared.expected)
 
 
 def _chosen(
@@ -176,7 +155,7 @@ def _chosen(
     }
     plan = Plan(
         columns=tuple(
-            _plan(t, column, safeguards, ladders, found.levels) for t in asked.tables for column in t.columns
+            plan_of(t, column, safeguards, ladders, found.levels) for t in asked.tables for column in t.columns
         ),
         levels=dict(found.levels),
         safeguards=safeguards,
@@ -199,7 +178,7 @@ def resume(
     ladders = climbing(asked, table, people, plan.safeguards, key, folder)
     found = search.optimal(table, ladders, plan.safeguards, fixed=plan.levels)
     prepared = _prepared(plan, people, table, ladders, found.blanked, found.loss)
-    return _joined_up(prepared, whole, asked, source)
+    return replace(prepared, expected=copies.expected(whole, asked, source, people))
 
 
 def _prepared(
@@ -252,7 +231,7 @@ def climbing(
     """The ladder of every quasi-identifier, recoded ones relabelled with the project's codes."""
     ladders = {}
     for name, places in asked.quasi_identifiers().items():
-        column = asked[places[0].table][name]
+        column = asked.at(places[0])
         domain, counts = table.domains[table.names.index(name)], table.counts(name)
         relabel = None
         regions: Mapping[str, str] = {}
@@ -275,100 +254,6 @@ def _homes(table: ClassTable, name: str, people: Subjects) -> dict[str, str]:
     return {value: next(iter(found)) for value, found in homes.items() if len(found) == 1 and found != {""}}
 
 
-def _plan(
-    table: Table,
-    column: Column,
-    safeguards: Safeguards,
-    ladders: Mapping[str, Ladder],
-    levels: Mapping[str, int],
-) -> ColumnPlan:
-    if column.role is Role.UNRESOLVED:
-        place = (Place(table.name, column.name),)
-        raise Unresolved("a column has no settled role", places=place, cure="settle it in the column file")
-    if column.role is Role.QUASI:
-        ladder, level = ladders[column.name], levels[column.name]
-        return ColumnPlan(
-            table.name,
-            column.name,
-            Act.GENERALIZE,
-            column.role.value,
-            why=column.because,
-            detail=ladder.titles[level],
-            level=level,
-            levels=ladder.height + 1,
-        )
-    act, detail = _act(table, column, safeguards)
-    return ColumnPlan(table.name, column.name, act, column.role.value, why=column.because, detail=detail)
-
-
-_DIRECT: Mapping[Handling | None, Act] = {
-    None: Act.REMOVE,
-    Handling.REMOVE: Act.REMOVE,
-    Handling.RECODE: Act.RECODE,
-    Handling.EMBEDDED: Act.EMBEDDED,
-    Handling.SURROGATE: Act.SURROGATE,
-}
-_OPEN: Mapping[Handling | None, Act] = {
-    None: Act.KEEP,
-    Handling.KEEP: Act.KEEP,
-    Handling.EMBEDDED: Act.EMBEDDED,
-    Handling.REMOVE: Act.REMOVE,
-    Handling.RECODE: Act.RECODE,
-}
-_WORDS: Mapping[Act, str] = {
-    Act.KEEP: "as it is",
-    Act.REMOVE: "removed",
-    Act.PSEUDONYM: "replaced by the subject's pseudonym of this project",
-    Act.EMBEDDED: "subject ids inside the text replaced by pseudonyms",
-    Act.RECODE: "replaced by a code of this project",
-    Act.SURROGATE: "replaced by an invented stand-in, the same for the same value",
-    Act.REDACT: "ids, names and dates of the study replaced by --redacted--",
-}
-
-
-def _act(table: Table, column: Column, safeguards: Safeguards) -> tuple[Act, str]:
-    """The treatment of a column that is no quasi-identifier, and what it does in words."""
-    if column.role is Role.SUBJECT_KEY:
-        return Act.PSEUDONYM, _WORDS[Act.PSEUDONYM]
-    if column.role is Role.DATE:
-        act = _date_act(table, column, safeguards.dates)
-        return act, _DATE_WORDS[act]
-    if column.role is Role.FREE_TEXT:
-        act = _text_act(column, safeguards.text)
-        return act, _WORDS[act]
-    choices = _DIRECT if column.role is Role.DIRECT else _OPEN
-    if column.handling not in choices:
-        place = (Place(table.name, column.name),)
-        allowed = ", ".join(sorted(handling for handling in choices if handling))
-        raise Unresolved(
-            f"a {column.role.value} column cannot be handled by `{column.handling}`",
-            places=place,
-            cure=f"use one of {allowed}",
-        )
-    act = choices[column.handling]
-    return act, _WORDS[act]
-
-
-def _date_act(table: Table, column: Column, rule: DateRule) -> Act:
-    """A date in a table without subjects has nobody to be shifted with, so the year is all that may stay."""
-    if column.handling is Handling.REMOVE:
-        return Act.REMOVE
-    if table.subject_key is None and rule in {DateRule.SHIFT, DateRule.ANCHOR, DateRule.MONTH, DateRule.YEAR}:
-        return Act.TRUNCATE_YEAR
-    if table.subject_key is None and rule is DateRule.STUDY_DAY:
-        return Act.REMOVE
-    return DATE_ACTS[rule]
-
-
-def _text_act(column: Column, rule: TextRule) -> Act:
-    """Default deny: text stays only if both the column file and the policy say so."""
-    if column.handling is Handling.KEEP and rule is TextRule.KEEP:
-        return Act.KEEP
-    if column.handling in {Handling.KEEP, Handling.REDACT} and rule is not TextRule.DROP:
-        return Act.REDACT
-    return Act.REMOVE
-
-
 def label_maps(prepared: Prepared, asked: Study) -> dict[str, LabelMap]:
     """For each quasi-identifier, what each of its values becomes at the chosen level.
 
@@ -378,7 +263,7 @@ def label_maps(prepared: Prepared, asked: Study) -> dict[str, LabelMap]:
     for name, places in asked.quasi_identifiers().items():
         ladder = prepared.ladders[name]
         labels = dict(zip(ladder.domain, ladder.labels_of(prepared.plan.levels[name]), strict=True))
-        numeric = asked[places[0].table][name].kind is Kind.NUMBER and all(map(_is_number, labels.values()))
+        numeric = asked.at(places[0]).kind is Kind.NUMBER and all(map(_is_number, labels.values()))
         maps[name] = LabelMap(labels, Kind.NUMBER if numeric else Kind.TEXT)
     return maps
 
@@ -394,16 +279,7 @@ def lookups(prepared: Prepared, whole: Study, asked: Study, key: ProjectKey) -> 
     """What the kernel looks up while it treats the tables asked for."""
     study = with_references(whole, asked)
     labels = label_maps(prepared, asked)
-    return look_up(
-        prepared.plan,
-        study,
-        prepared.subjects,
-        prepared.blanked,
-        labels,
-        key,
-        expected=prepared.expected,
-        at_visits=prepared.at_visits,
-    )
+    return look_up(prepared.plan, study, prepared.subjects, prepared.blanked, labels, key, expected=prepared.expected)
 
 
 def tables_of(plan: Plan) -> Sequence[str]:

@@ -148,7 +148,7 @@ def _kinds(subjects: Subjects, study: Study) -> tuple[dict[str, str], dict[str, 
     for alias in subjects.aliases:
         known.setdefault(alias, "part of a subject id")
     for ref, values in subjects.identifying.items():
-        column = study[ref.table][ref.column]
+        column = study.at(ref)
         kind = "recoded id" if column.handling is Handling.RECODE else "direct identifier"
         for value in values:
             if not is_date(value):

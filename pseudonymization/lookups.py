@@ -1,8 +1,8 @@
 """All that treating a row needs, worked out once per release: pseudonyms, shifts, labels, codes; plain values only."""
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -45,8 +45,8 @@ class Lookups:
     """A release's answers, by subject position or by value. The last entry of each per-subject array is for nobody.
 
     pseudonyms: text; ranks: each one's place among them sorted, `ranked`. shifts, baseline: days. blanked: whose
-    quasi-identifier cells are emptied. labels: per column name. codes: per namespace, value → code. embedded: ids in
-    text → pseudonym. pairs: per table, start → end column.
+    quasi-identifier cells are emptied. labels: per quasi-identifier. codes: per namespace, value → code. embedded: ids
+    in text → pseudonym. pairs: per table, start → end column.
     """
 
     plan: Mapping[str, Mapping[str, ColumnPlan]]
@@ -84,6 +84,15 @@ class Lookups:
             )
         return plan
 
+    def of_qualifier(self, planned: ColumnPlan, part: ColumnPlan) -> "Lookups":
+        """The same answers for a table that holds one qualifier of a column, named as a column of its own."""
+        table = self.study[planned.table]
+        key = table.with_role(Role.SUBJECT_KEY)
+        alone = replace(table, columns=(*key, table[planned.column].qualifier(part.column)))
+        plan = {**{column.name: self.planned(table.name, column.name) for column in key}, part.column: part}
+        study = replace(self.study, tables=(alone,))
+        return replace(self, plan={table.name: plan}, study=study, pairs={table.name: {}})
+
 
 def look_up(
     plan: Plan,
@@ -107,7 +116,7 @@ def look_up(
     if len(blanked) != len(subjects):
         raise ValueError("one flag per subject says whose cells are blanked")
     _check(plan, study, labels)
-    acts = {planned.act for planned in plan.columns}
+    acts = plan.acts()
     ids = subjects.ids.to_pylist()
     anchored = Act.ANCHOR in acts
     shifts = dates.to_anchor(subjects.baseline) if anchored else dates.shifts(key, ids, window)
@@ -121,7 +130,7 @@ def look_up(
     codes = _codes(study, subjects, key)
     order = np.argsort(np.array(names, dtype=np.str_))
     originals = {value for held in subjects.identifying.values() for value in held}
-    wanted = {_column(study, planned).surrogate or "name" for planned in plan.columns if planned.act is Act.SURROGATE}
+    wanted = {c.surrogate or "name" for planned, c, _ in _treated(plan, study) if planned.act is Act.SURROGATE}
     return Lookups(
         plan={table.name: {planned.column: planned for planned in plan.of(table.name)} for table in study.tables},
         study=study,
@@ -150,18 +159,26 @@ def namespace(column: Column) -> str:
     return column.namespace or column.name
 
 
-def _column(study: Study, planned: ColumnPlan) -> Column:
-    try:
-        return study[planned.table][planned.column]
-    except KeyError:
+def _treated(plan: Plan, study: Study) -> Iterator[tuple[ColumnPlan, Column, Place]]:
+    """Each treatment with the column, or the qualifier in it, that it is for.
+
+    Raises:
+        Unresolved: the study has no such column or qualifier.
+    """
+    for planned in plan.columns:
         place = Place(planned.table, planned.column)
-        raise Unresolved("the plan names a column the study lacks", places=(place,)) from None
+        try:
+            column = study[planned.table][planned.column]
+            yield planned, column, place
+            for part in planned.parts:
+                yield part, column.qualifier(part.column), place
+        except KeyError:
+            raise Unresolved("the plan names a column the study lacks", places=(place,)) from None
 
 
 def _check(plan: Plan, study: Study, labels: Mapping[str, LabelMap]) -> None:
     """A plan read back from a file, or made by mistake, cannot let an identifier through."""
-    for planned in plan.columns:
-        column, place = _column(study, planned), Place(planned.table, planned.column)
+    for planned, column, place in _treated(plan, study):
         wrong = ""
         if planned.act is Act.KEEP and column.role not in _MAY_BE_KEPT:
             wrong = "a column may not be kept: it identifies, or nobody has settled its role"
@@ -171,8 +188,10 @@ def _check(plan: Plan, study: Study, labels: Mapping[str, LabelMap]) -> None:
             wrong = "the subject key, and nothing else, gets a pseudonym"
         elif planned.act in _DATED and study[planned.table].subject_key is None:
             wrong = "dates without a subject have neither a shift nor a baseline"
-        elif planned.act is Act.GENERALIZE and planned.column not in labels:
+        elif planned.act is Act.GENERALIZE and column.attribute not in labels:
             wrong = "a quasi-identifier has no labels"
+        elif planned.act is Act.BY_QUALIFIER and (not column.by or len(planned.parts) != len(column.qualifiers)):
+            wrong = "a column of qualifier values needs the column that names them, and a treatment for each"
         if wrong:
             raise Unresolved(wrong, places=(place,), cure="remove the column, or give it another role")
 
@@ -181,7 +200,7 @@ def _codes(study: Study, subjects: Subjects, key: pseudonyms.ProjectKey) -> dict
     """Codes of all recoded columns whose values are held, collision-checked over the whole study."""
     values: dict[str, set[str]] = {}
     for ref, held in subjects.identifying.items():
-        column = study[ref.table][ref.column]
+        column = study.at(ref)
         if column.handling is Handling.RECODE:
             values.setdefault(namespace(column), set()).update(held)
     return {
@@ -205,7 +224,7 @@ def _embedded(study: Study, subjects: Subjects, names: list[str], codes: Mapping
     for alias, place in subjects.aliases.items():
         shared[alias] = REDACTED if place == AMBIGUOUS else names[place]
     for ref, values in subjects.identifying.items():
-        column = study[ref.table][ref.column]
+        column = study.at(ref)
         known = codes.get(namespace(column), {}) if column.role is Role.DIRECT else {}
         for value in values:
             if column.handling is Handling.RECODE and len(spelling(value)) >= SHORTEST:

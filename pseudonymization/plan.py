@@ -24,6 +24,7 @@ class Act(StrEnum):
     STUDY_DAY = "study_day"
     SURROGATE = "surrogate"
     REDACT = "redact"
+    BY_QUALIFIER = "by_qualifier"
 
 
 DATE_ACTS: Mapping[DateRule, Act] = {
@@ -53,7 +54,8 @@ class ColumnPlan:
     """The treatment of one column.
 
     `detail` says it in words ("5-year bands"), `why` names the role and the rule that asked for it. `level` and
-    `levels` (of the ladder) are set for generalized columns only.
+    `levels` (of the ladder) are set for generalized columns only. `parts` are the treatments of a column of qualifier
+    values (QVAL), one for each qualifier: their `column` is its name (RACE1).
     """
 
     table: str
@@ -64,6 +66,7 @@ class ColumnPlan:
     detail: str = ""
     level: int | None = None
     levels: int | None = None
+    parts: tuple["ColumnPlan", ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +86,10 @@ class Plan:
     def of(self, table: str) -> tuple[ColumnPlan, ...]:
         """The column plans of one table, in table order."""
         return tuple(column for column in self.columns if column.table == table)
+
+    def acts(self) -> frozenset[Act]:
+        """What is done anywhere, to a column or to a qualifier."""
+        return frozenset(planned.act for column in self.columns for planned in (column, *column.parts))
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-ready form; `from_dict` reads it back."""
@@ -106,5 +113,10 @@ class Plan:
             geography=GeographyRule(demanded["geography"]),
             time_of_day=_clock(demanded["time_of_day"]),
         )
-        columns = tuple(ColumnPlan(**{**c, "act": Act(c["act"])}) for c in content["columns"])
+        columns = tuple(_column_plan(column) for column in content["columns"])
         return cls(columns, dict(content["levels"]), safeguards, content["proven_optimal"], content["search"])
+
+
+def _column_plan(content: Mapping[str, Any]) -> ColumnPlan:
+    parts = tuple(_column_plan(part) for part in content.get("parts", ()))
+    return ColumnPlan(**{**content, "act": Act(content["act"]), "parts": parts})

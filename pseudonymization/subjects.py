@@ -134,11 +134,17 @@ class _Gathering:
             return column.handling is not Handling.EMBEDDED or table.name == self.roster
         return column.role is Role.QUASI and column.handling is Handling.RECODE
 
+    def _told(self, table: Table, column: Column) -> tuple[Column, ...]:
+        """The qualifiers in a column whose values are dates, or are themselves what must be gone."""
+        parts = column.qualifiers
+        return tuple(part for part in parts if part.role is Role.DATE or self._is_identifying(table, part))
+
     def needed(self, table: Table) -> list[str]:
         """The columns of a table that this pass reads."""
         wanted = {table.subject_key} if table.subject_key else set()
         wanted |= {column.name for column in table.with_role(Role.DATE)}
         wanted |= {column.name for column in table.columns if self._is_identifying(table, column)}
+        wanted |= {name for column in table.columns if self._told(table, column) for name in (column.by, column.name)}
         for ref in (self.study.country, self.study.baseline):
             if isinstance(ref, ColumnRef) and ref.table == table.name:
                 wanted.add(ref.column)
@@ -157,7 +163,13 @@ class _Gathering:
             if column.role is Role.DATE or ColumnRef(table.name, column.name) == self.study.baseline:
                 self._dates(table, column, batch.column(column.name), who, first_row)
             elif self._is_identifying(table, column):
-                self._identify(table, column, batch.column(column.name), who)
+                self._identify(table, column, ColumnRef(table.name, column.name), batch.column(column.name), who)
+            for part in self._told(table, column):
+                values = cells.where_named(batch.column(column.by), part.name, batch.column(column.name))
+                if part.role is Role.DATE:
+                    self._dates(table, column, values, who, first_row)
+                else:
+                    self._identify(table, part, ColumnRef(table.name, column.name, part.name), values, who)
 
     def _subjects(self, table: Table, batch: pa.RecordBatch, first_row: int) -> "_Rows":
         key = table.subject_key or ""
@@ -226,8 +238,7 @@ class _Gathering:
         rank = 0 if table.name == self.roster else 2 if table.domain in _HISTORY else 1
         np.minimum.at(self.earliest[rank], who[at], days[at])
 
-    def _identify(self, table: Table, column: Column, array: pa.Array, rows: "_Rows") -> None:
-        ref = ColumnRef(table.name, column.name)
+    def _identify(self, table: Table, column: Column, ref: ColumnRef, array: pa.Array, rows: "_Rows") -> None:
         coded = cells.encode(array)
         days, complete = isodates.complete_days(coded.values)
         self.days.update(days[complete].tolist())

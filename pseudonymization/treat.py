@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pseudonymization import cells, copies, dates, isodates, pseudonyms, visits
 from pseudonymization.columns import Column, Kind, Role
@@ -94,13 +95,17 @@ def _kind_of(lookups: Lookups, planned: ColumnPlan, original: pa.DataType) -> pa
     plain = original.value_type if pa.types.is_dictionary(original) else original
     if planned.act is Act.STUDY_DAY:
         return pa.int64()
-    if planned.act is Act.GENERALIZE and lookups.labels[planned.column].kind is Kind.NUMBER:
+    if planned.act is Act.GENERALIZE and _labels(lookups, planned).kind is Kind.NUMBER:
         return pa.int64() if pa.types.is_integer(plain) else pa.float64()
     if planned.act is Act.KEEP:
         return TEXT if pa.types.is_dictionary(original) and pa.types.is_string(plain) else original
     if planned.act in _MOVED and pa.types.is_temporal(plain):
         return plain
     return TEXT
+
+
+def _labels(lookups: Lookups, planned: ColumnPlan) -> LabelMap:
+    return lookups.labels[lookups.study[planned.table][planned.column].attribute]
 
 
 def treat(lookups: Lookups, table: str, batch: pa.RecordBatch, first_row: int = 0) -> pa.RecordBatch:
@@ -140,8 +145,22 @@ class _Batch:
         arrays = [
             self._column(name).cast(kind) for name, kind in zip(self.schema.names, self.schema.types, strict=True)
         ]
-        batch = pa.RecordBatch.from_arrays(arrays, schema=self.schema)
+        batch = self._leaving(pa.RecordBatch.from_arrays(arrays, schema=self.schema))
         return Treated(batch, Tally(self.flips, dict(self.redacted)))
+
+    def _leaving(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """The rows that leave: not those of a qualifier that is removed."""
+        gone = np.zeros(batch.num_rows, dtype=np.bool_)
+        for planned in self.lookups.plan[self.table].values():
+            removed = {part.column for part in planned.parts if part.act is Act.REMOVE}
+            if removed and planned.column in batch.schema.names:
+                named = cells.encode(self.batch.column(self.lookups.study[self.table][planned.column].by))
+                wanted = np.array([name in removed for name in named.texts()], dtype=np.bool_)
+                gone |= np.append(wanted, False)[named.codes]
+        if not gone.any():
+            return batch
+        kept = batch.filter(pa.array(~gone))
+        return pa.RecordBatch.from_arrays([cells.pruned(array) for array in kept.columns], schema=kept.schema)
 
     def _who(self) -> npt.NDArray[np.int32]:
         if self.key is None:
@@ -170,13 +189,15 @@ class _Batch:
             case Act.KEEP:
                 return self._kept(planned, array)
             case Act.GENERALIZE:
-                return self._generalized(name, array)
+                return self._generalized(name, _labels(self.lookups, planned), array)
             case Act.SHIFT | Act.ANCHOR:
                 return self._shifted(name, array)
             case Act.TRUNCATE_MONTH | Act.TRUNCATE_YEAR:
                 return self._truncated(name, array, _CUT[planned.act])
             case Act.STUDY_DAY:
                 return self._study_day(name, array)
+            case Act.BY_QUALIFIER:
+                return self._qualified(planned, array)
             case _:
                 return self._reworded(self.lookups.study[self.table][name], planned.act, array)
 
@@ -199,8 +220,38 @@ class _Batch:
             return visits.study_days(self.planned, array)
         return cells.pruned(array)
 
-    def _generalized(self, name: str, array: pa.Array) -> pa.Array:
-        wanted = self.lookups.labels[name]
+    def _qualified(self, planned: ColumnPlan, array: pa.Array) -> pa.Array:
+        """Each value as the qualifier of its row wants it. A qualifier that nobody has planned stops the release."""
+        column = self.lookups.study[self.table][planned.column]
+        names = self.batch.column(column.by)
+        named, filled = cells.encode(names), cells.encode(array).codes >= 0
+        known = {part.column for part in planned.parts}
+        strange = np.append(np.array([name not in known for name in named.texts()], dtype=np.bool_), True)
+        if (filled & strange[named.codes]).any():
+            rows = cells.rows_where(filled & strange[named.codes], self.first_row)
+            raise Unresolved(
+                f"the column file does not say what a qualifier in `{column.by}` is",
+                places=(Place(self.table, planned.column, rows),),
+                cure="register the study again with `gateway datasets add`, and settle the qualifier",
+            )
+        pieces = [pa.nulls(len(array), pa.string())]
+        for part in planned.parts:
+            values = cells.where_named(names, part.column, array)
+            if part.act is not Act.REMOVE and values.null_count < len(values):
+                pieces.append(self._part(planned, part, values))
+        return pc.coalesce(*pieces).dictionary_encode()
+
+    def _part(self, planned: ColumnPlan, part: ColumnPlan, values: pa.Array) -> pa.Array:
+        """The values of one qualifier, treated as a table's only column would be; all other rows are empty."""
+        alone = self.lookups.of_qualifier(planned, part)
+        columns = {part.column: values, **({self.key: self.batch.column(self.key)} if self.key else {})}
+        result = _Batch(alone, self.table, pa.RecordBatch.from_pydict(columns), self.first_row).treated()
+        self.flips |= result.tally.flips
+        self.redacted += Counter(result.tally.redacted)
+        texts = result.batch.column(part.column).cast(pa.string())
+        return pc.if_else(values.is_valid(), texts, pa.scalar(None, pa.string()))
+
+    def _generalized(self, name: str, wanted: LabelMap, array: pa.Array) -> pa.Array:
         column = cells.encode(array)
         labels = [wanted.labels.get(text) for text in column.texts()]
         unknown = np.array([label is None for label in labels], dtype=np.bool_)

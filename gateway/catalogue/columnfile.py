@@ -277,7 +277,7 @@ class _Reader:
         kind = self._word(line, "kind", Kind, columns, name) if "kind" in line else Kind.TEXT
         said = {key: self._text(line, key) for key in ("label", "hierarchy", "surrogate", "namespace", "because")}
         certain = self._truth(line, "certain", default=True)
-        return Column(str(name), role, kind, handling=handling, certain=certain, **said)
+        return replace(Column(str(name), role, kind, handling=handling, certain=certain), **said)  # type: ignore[arg-type]
 
     def _check_key(self, document: CommentedMap, study: Study) -> None:
         """`subject_key` is said once for the reader; the columns must agree with it."""
