@@ -26,6 +26,7 @@ from pseudonymization.safeguards import Safeguards
 from pseudonymization.search import Found
 from pseudonymization.subjects import Subjects
 from pseudonymization.treatments import plan_of
+from pseudonymization.visits import NO_VISITS, Visits, visits_of
 
 Progress = Callable[[float, float], None]
 
@@ -55,6 +56,7 @@ class Prepared:
     predicted: Risk
     loss: float
     expected: Expected = NOTHING_EXPECTED
+    at_visits: Visits = NO_VISITS
 
 
 def _weights(asked: Study) -> dict[str, float]:
@@ -128,14 +130,20 @@ def prepare(
         progress=progress,
     )
     prepared = _chosen(asked, people, table, ladders, safeguards, found)
-    return replace(prepared, expected=copies.expected(whole, asked, source, people))
+    return _joined_up(prepared, whole, asked, source)
+
+
+def _joined_up(prepared: Prepared, whole: Study, asked: Study, source: Source) -> Prepared:
+    """With what ties tables together: copies of the subject table, planned visits."""
+    expected = copies.expected(whole, asked, source, prepared.subjects)
+    return replace(prepared, expected=expected, at_visits=visits_of(whole, asked, source))
 
 
 def adopt(prepared: Prepared, asked: Study, found: Found, why: str) -> Prepared:
     """The same study with another recoding than the cheapest: one that composes, or one that a steward picked."""
     chosen = _chosen(asked, prepared.subjects, prepared.table, prepared.ladders, prepared.plan.safeguards, found)
     plan = replace(chosen.plan, search={**(chosen.plan.search or {}), "chosen": why})
-    return replace(chosen, plan=plan, expected=prepared.expected)
+    return replace(chosen, plan=plan, expected=prepared.expected, at_visits=prepared.at_visits)
 
 
 def _chosen(
@@ -178,7 +186,7 @@ def resume(
     ladders = climbing(asked, table, people, plan.safeguards, key, folder)
     found = search.optimal(table, ladders, plan.safeguards, fixed=plan.levels)
     prepared = _prepared(plan, people, table, ladders, found.blanked, found.loss)
-    return replace(prepared, expected=copies.expected(whole, asked, source, people))
+    return _joined_up(prepared, whole, asked, source)
 
 
 def _prepared(
@@ -279,7 +287,16 @@ def lookups(prepared: Prepared, whole: Study, asked: Study, key: ProjectKey) -> 
     """What the kernel looks up while it treats the tables asked for."""
     study = with_references(whole, asked)
     labels = label_maps(prepared, asked)
-    return look_up(prepared.plan, study, prepared.subjects, prepared.blanked, labels, key, expected=prepared.expected)
+    return look_up(
+        prepared.plan,
+        study,
+        prepared.subjects,
+        prepared.blanked,
+        labels,
+        key,
+        expected=prepared.expected,
+        at_visits=prepared.at_visits,
+    )
 
 
 def tables_of(plan: Plan) -> Sequence[str]:

@@ -86,20 +86,18 @@ def _planned(whole: Study, source: Source) -> dict[float, int]:
                 continue
             found: dict[float, set[int]] = {}
             for batch in source.batches(table.name, ["VISITNUM", "VISITDY"]):
-                pairs = {
-                    *zip(*(_numbers(batch.column(name)).tolist() for name in ("VISITNUM", "VISITDY")), strict=True)
-                }
-                for number, day in pairs:
+                numbers, days = (_numbers(batch.column(name)).tolist() for name in ("VISITNUM", "VISITDY"))
+                for number, day in {*zip(numbers, days, strict=True)}:
                     if day:
                         found.setdefault(number, set()).add(int(day))
-            return {number: next(iter(days)) for number, days in found.items() if len(days) == 1}
+            return {number: next(iter(said)) for number, said in found.items() if len(said) == 1}
     return {}
 
 
 def _numbers(array: pa.Array) -> Numbers:
     """A column of numbers; a missing one is 0."""
     plain = pc.fill_null(array.cast(pa.float64()), 0.0).to_numpy(zero_copy_only=False)
-    return np.nan_to_num(plain)
+    return np.asarray(np.nan_to_num(plain), dtype=np.float64)
 
 
 def planned_days(visits: Visits, table: str, batch: pa.RecordBatch) -> Days:
