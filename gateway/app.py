@@ -22,16 +22,7 @@ DESCRIPTION = (
 @contextmanager
 def _log_kept(gateway: Gateway) -> Iterator[None]:
     """The two threads of the log: events that stand alone share commits; a checkpoint at least every second."""
-    asked = logkeeping.witnesses(gateway.settings)
-    sequencer = audit.Sequencer(
-        gateway.store.engine,
-        gateway.signer,
-        gateway.settings.log_folder,
-        gateway.now,
-        on_checkpoint=(lambda _: _ask(gateway)) if asked else None,
-        on_fault=lambda fault: logs.logger("audit").error("the log cannot be published", reason=str(fault)),
-    )
-    with audit.Recorder(gateway.store.engine, gateway.now) as recorder, sequencer:
+    with logkeeping.witnesses_asked(gateway) as wanted, _threads(gateway, wanted) as recorder:
         gateway.store.share_commits(recorder.record)
         try:
             yield
@@ -39,8 +30,18 @@ def _log_kept(gateway: Gateway) -> Iterator[None]:
             gateway.store.share_commits(None)
 
 
-def _ask(gateway: Gateway) -> None:
-    logkeeping.ask_witnesses(gateway)
+@contextmanager
+def _threads(gateway: Gateway, wanted: threading.Event | None) -> Iterator[audit.Recorder]:
+    sequencer = audit.Sequencer(
+        gateway.store.engine,
+        gateway.signer,
+        gateway.settings.log_folder,
+        gateway.now,
+        on_checkpoint=(lambda _: wanted.set()) if wanted is not None else None,
+        on_fault=lambda fault: logs.logger("audit").error("the log cannot be published", reason=str(fault)),
+    )
+    with audit.Recorder(gateway.store.engine, gateway.now) as recorder, sequencer:
+        yield recorder
 
 
 def build(gateway: Gateway, *, with_worker: bool = False) -> FastAPI:

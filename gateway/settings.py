@@ -22,9 +22,12 @@ class Settings(BaseSettings):
     home: folder of the embedded database, keys, log and releases. database_url: SQLAlchemy URL; empty means SQLite
     under `home`. keys: folder of the key files; empty means `home`/keys. tls_in_front: the operator declares that a
     proxy ends TLS before this process. origin: the log's name, the first line of every checkpoint. witnesses: who is
-    asked to cosign it, `URL VKEY` pairs separated by `;`. witness_for: keys of partners' logs that this gateway
-    cosigns, separated by blanks. extract_days: how long an extract stays downloadable unless a rule says shorter.
-    lease_seconds: a worker silent for so long loses its job. batch_rows: rows held in memory at once.
+    asked to cosign it, `URL VKEY` pairs separated by `;`. witnesses_needed: how many of them must have cosigned before
+    an extract leaves; with 0 it leaves with those that could be reached. witness_for: keys of partners' logs that this
+    gateway cosigns, separated by blanks. tsa: URL of a time-stamping authority (RFC 3161) that dates the log, every
+    anchor_hours; tsa_certificates: PEM file of its certificates. extract_days: how long an extract stays downloadable
+    unless a rule says shorter. lease_seconds: a worker silent for so long loses its job. batch_rows: rows held in
+    memory at once.
     session_idle_minutes, session_hours: a session of the pages ends after so long without use, and at the latest.
     """
 
@@ -39,6 +42,10 @@ class Settings(BaseSettings):
     origin: str = Field(default="trial-data-gateway.localhost/log", min_length=3, max_length=200)
     witnesses: str = ""
     witness_for: str = ""
+    witnesses_needed: int = Field(default=0, ge=0, le=20)
+    tsa: str = ""
+    tsa_certificates: Path | None = None
+    anchor_hours: int = Field(default=24, ge=1, le=744)
     extract_days: int = Field(default=90, ge=1, le=3650)
     lease_seconds: int = Field(default=60, ge=5, le=3600)
     max_body_bytes: int = Field(default=1_000_000, ge=1_000)

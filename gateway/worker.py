@@ -11,7 +11,7 @@ import time
 import pyarrow as pa
 
 from gateway import logs
-from gateway.actions import releases
+from gateway.actions import logkeeping, releases
 from gateway.actions.guard import translate
 from gateway.context import Gateway
 from gateway.domain.actor import Actor
@@ -65,14 +65,15 @@ def keep_memory() -> None:
 
 
 def serve(gateway: Gateway, stop: threading.Event) -> None:
-    """Work until `stop` is set. Between releases, end those whose time is over and publish the log."""
-    name, log = owner(), logs.logger("worker")
+    """Work until `stop` is set. Between releases, end those whose time is over and publish and date the log."""
+    name, log, dating = owner(), logs.logger("worker"), logkeeping.Dating()
     log.info("worker started", worker=name)
     while not stop.is_set():
         try:
             if work_once(gateway, name=name) is None:
                 releases.expire(gateway, SWEEPER)
                 gateway.publish()
+                dating.turn(gateway)
                 stop.wait(IDLE_SECONDS)
         except Exception as error:  # noqa: BLE001 - a worker outlives one bad job
             logs.incident("worker", error)

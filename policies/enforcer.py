@@ -32,7 +32,7 @@ ACTS: Mapping[str, frozenset[str]] = {
     "policy": frozenset({"read", "change", "decide"}),
     "request": frozenset({"draft", "submit", "return", "approve", "refuse", "withdraw", "read", "list"}),
     "release": frozenset({"start", "read", "download", "revoke", "list"}),
-    "audit": frozenset({"read", "verify", "list", "export", "erase"}),
+    "audit": frozenset({"read", "verify", "list", "export", "erase", "anchor"}),
     "user": frozenset({"add", "grant", "revoke", "list", "password", "disable", "enable"}),
     "token": frozenset({"issue", "revoke"}),
     "settings": frozenset({"read"}),

@@ -52,6 +52,7 @@ def verify(gateway: Gateway, actor: Actor) -> audit.Soundness:
     found = audit.verify(gateway.store.engine, gateway.settings.log_folder, [gateway.signer.verifier])
     if stuck:
         found = replace(found, sound=False, findings=(*found.findings, stuck))
+    found = _dated(gateway, found)
     event = Event(
         EventKind.AUDIT_VERIFIED,
         actor.id,
@@ -60,6 +61,26 @@ def verify(gateway: Gateway, actor: Actor) -> audit.Soundness:
     )
     gateway.store.record(event, now=gateway.now())
     return found
+
+
+def _dated(gateway: Gateway, found: audit.Soundness) -> audit.Soundness:
+    """The verdict with what the stored timestamps say."""
+    settings = gateway.settings
+    trusted = audit.read_authorities(settings.tsa_certificates)
+    anchors = audit.check_anchors(settings.log_folder, gateway.signer.verifier, trusted)
+    notes = list(found.notes)
+    if anchors.newest is not None:
+        stamp = anchors.newest.stamp
+        notes.append(
+            f"{anchors.good} checkpoints are dated; the newest, of {anchors.newest.checkpoint.size} events, "
+            f"{stamp.time:%Y-%m-%d %H:%M:%S} UTC by {stamp.authority}"
+        )
+    findings = anchors.findings
+    if anchors.untrusted and trusted:
+        findings = (*findings, f"{anchors.untrusted} timestamps do not lead to the authority's certificates")
+    elif anchors.untrusted:
+        notes.append("no certificate of the authority is configured: who dated them was not checked")
+    return replace(found, sound=found.sound and not findings, findings=(*found.findings, *findings), notes=tuple(notes))
 
 
 def _published(gateway: Gateway) -> str:

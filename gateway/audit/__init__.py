@@ -4,12 +4,14 @@
 that holds without us; `verify` reads everything again. README.md tells the life of an event.
 """
 
-from gateway.audit.anchoring import Anchor, anchor
+from gateway.audit.anchoring import Anchor, Anchors, anchor, check_anchors, last_anchored
 from gateway.audit.cosigning import Cosigning, Witness, cosign
 from gateway.audit.faults import LogBroken, LogUnwritable
+from gateway.audit.files import copy_out
 from gateway.audit.journal import LoggedEvent, Page, append, append_all, erase, event_of, events
 from gateway.audit.notes import Checkpoint, Cosigner, NoteRefused, Signer, VerifierKey, open_checkpoint
 from gateway.audit.proofs import Receipt, prove, receipt, verify_proof
+from gateway.audit.reaching import post, read_authorities, read_witnesses, stamp
 from gateway.audit.rebuilding import rebuild
 from gateway.audit.recording import Recorder, Sequencer, waiting
 from gateway.audit.sequencing import sequence
@@ -20,6 +22,7 @@ from gateway.audit.witnessing import Answer, add_checkpoint, contradictions
 
 __all__ = [
     "Anchor",
+    "Anchors",
     "Answer",
     "Checkpoint",
     "Cosigner",
@@ -42,17 +45,24 @@ __all__ = [
     "anchor",
     "append",
     "append_all",
+    "check_anchors",
     "contradictions",
+    "copy_out",
     "cosign",
     "erase",
     "event_of",
     "events",
+    "last_anchored",
     "metadata",
     "open_checkpoint",
+    "post",
     "prove",
+    "read_authorities",
+    "read_witnesses",
     "rebuild",
     "receipt",
     "sequence",
+    "stamp",
     "verify",
     "verify_proof",
     "waiting",

@@ -5,6 +5,7 @@ its cosignature has verified; what it refuses is evidence against us, so every r
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,6 +25,14 @@ from gateway.audit.tiles import TileReader
 from gateway.audit.witnessing import write_submission
 
 Post = Callable[[str, bytes], tuple[int, str]]
+ASKING = ".witness"
+"""Folder in the log folder: how far each witness has come."""
+TURNS = 8
+"""How often to begin again when another process had a newer checkpoint cosigned meanwhile."""
+
+
+class _Overtaken(Exception):
+    """The witness has cosigned a newer checkpoint, which the log folder holds by now: nothing is wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +45,10 @@ class Witness:
 
 @dataclass(frozen=True, slots=True)
 class Cosigning:
-    """How a round of asking went. cosigned: names of witnesses; refused: why not, by name.
+    """How a round of asking went.
 
-    alarm: a refusal that means this log's history is not the one the witness has seen; a person must look.
+    checkpoint: with the cosignatures given. cosigned: names of witnesses; refused: why not, by name. alarm: a refusal
+    that means this log's history is not the one the witness has seen; a person must look.
     """
 
     checkpoint: Checkpoint | None
@@ -52,6 +62,7 @@ class _Round:
     checkpoint: Checkpoint
     tree: TileReader
     post: Post
+    newest: Callable[[], Checkpoint | None]
     alarm: bool = False
 
     def ask(self, witness: Witness, old: int) -> tuple[int, str]:
@@ -82,6 +93,9 @@ class _Round:
         if not (text.isascii() and text.isdigit()) or len(text) > 18:
             raise NoteRefused("it answered a conflict without its size")
         if int(text) > self.checkpoint.size:
+            newest = self.newest()
+            if newest is not None and newest.size >= int(text):
+                raise _Overtaken
             self.alarm = True
             raise NoteRefused(
                 f"it has cosigned size {int(text)} of this log, which now has {self.checkpoint.size}: "
@@ -99,13 +113,26 @@ def cosign(log_dir: Path, key: VerifierKey, witnesses: Sequence[Witness], post: 
     The cosignatures go into `cosigned` (used for receipts) and into `checkpoint` if it is still the same. A witness
     out of reach or unwilling is told in `refused` and holds nothing up. `post` may raise OSError.
     """
+    for _ in range(TURNS):
+        with suppress(_Overtaken):
+            return _cosign(log_dir, key, witnesses, post)
+    raise LogBroken(
+        "others had newer checkpoints cosigned faster than this one could be", cure="run fewer processes that ask"
+    )
+
+
+def _cosign(log_dir: Path, key: VerifierKey, witnesses: Sequence[Witness], post: Post) -> Cosigning:
     checkpoint = published_checkpoint(log_dir, key)
     if checkpoint is None:
         return Cosigning(None)
     tree = TileReader(lambda path: files.read(log_dir, path), checkpoint.size, checkpoint.root)
-    asking, lines, refused = _Round(checkpoint, tree, post), dict[str, str](), dict[str, str]()
+    asking, lines, refused = (
+        _Round(checkpoint, tree, post, lambda: published_checkpoint(log_dir, key)),
+        dict[str, str](),
+        dict[str, str](),
+    )
     for witness in witnesses:
-        remembered = f".witness/{witness.key.id.hex()}"
+        remembered = f"{ASKING}/{witness.key.id.hex()}"
         try:
             lines[witness.key.name] = asking.line(witness, int(files.read(log_dir, remembered) or b"0"))
         except NoteRefused as fault:
@@ -116,6 +143,7 @@ def cosign(log_dir: Path, key: VerifierKey, witnesses: Sequence[Witness], post: 
             files.replace(log_dir, remembered, str(checkpoint.size).encode())
     if lines:
         _keep(log_dir, key, checkpoint, list(lines.values()))
+        checkpoint = open_checkpoint(_joined(checkpoint, list(lines.values())), key)
     return Cosigning(checkpoint, tuple(lines), refused, asking.alarm)
 
 

@@ -111,6 +111,20 @@ def strange_partials(log_dir: Path) -> list[str]:
     return strange
 
 
+def copy_out(log_dir: Path, to: Path) -> None:
+    """Copy what is public into a new folder: checkpoint, cosignatures, tiles, entries, timestamps.
+
+    With the lock held, so that no partial tile is replaced halfway. Raises OSError when the copy cannot be written.
+    """
+    with locked(log_dir):
+        to.mkdir(parents=True)
+        for name in (CHECKPOINT, COSIGNED, "tile", "anchors"):
+            if (log_dir / name).is_dir():
+                shutil.copytree(log_dir / name, to / name)
+            elif (log_dir / name).is_file():
+                shutil.copyfile(log_dir / name, to / name)
+
+
 def _write_all(log_dir: Path, files: Mapping[str, bytes]) -> None:
     """Each file to a temporary name, flushed, then renamed; then the folders flushed, so that the names last too."""
     if not files:

@@ -56,10 +56,13 @@ class Receipt:
     checkpoint: Checkpoint
 
 
-def prove(engine: Engine, log_dir: Path, event_id: str, *, cosigned: bool = False) -> Receipt:
+def prove(
+    engine: Engine, log_dir: Path, event_id: str, *, cosigned: bool = False, within: Checkpoint | None = None
+) -> Receipt:
     """The receipt of one published event, checked before it is handed out.
 
     cosigned: prove it in the newest checkpoint that carries cosignatures of witnesses, rather than in the newest.
+    within: prove it in this checkpoint of the log.
 
     Raises NotFound for an unknown event, NotPossible for one that no checkpoint covers yet, LogBroken when
     database and log contradict each other.
@@ -70,7 +73,7 @@ def prove(engine: Engine, log_dir: Path, event_id: str, *, cosigned: bool = Fals
         ).one_or_none()
     if row is None:
         raise NotFound("no such event in the log", place="event")
-    checkpoint = _stored(log_dir, files.COSIGNED if cosigned else files.CHECKPOINT)
+    checkpoint = within or _stored(log_dir, files.COSIGNED if cosigned else files.CHECKPOINT)
     if row.idx is None or checkpoint is None or row.idx >= checkpoint.size:
         raise NotPossible(
             f"the event is recorded but no {'cosigned' if cosigned else 'signed'} checkpoint covers it yet",

@@ -6,10 +6,10 @@ from typing import Annotated
 
 import typer
 
-from gateway.actions import audits
+from gateway.actions import audits, logkeeping
 from gateway.api.audit import event_view
 from gateway.audit import LoggedEvent
-from gateway.cli.session import LOCAL_ACCOUNT, AsJson, AsUser, begin, out, say_json, say_table
+from gateway.cli.session import LOCAL_ACCOUNT, OPERATOR, AsJson, AsUser, begin, out, say_json, say_pairs, say_table
 from gateway.client import watching
 
 app = typer.Typer(help="The access log.", no_args_is_help=True)
@@ -92,6 +92,35 @@ def verify(
             out.print(f"  {sentence}", markup=False, soft_wrap=True)
     if not found.sound:
         raise typer.Exit(NOT_SOUND)
+
+
+@app.command("anchor")
+def anchor(user: AsUser = OPERATOR, json: AsJson = False) -> None:
+    """Have the newest checkpoint dated by the time-stamping authority of GATEWAY_TSA (RFC 3161)."""
+    session = begin(user)
+    made = logkeeping.anchor(session.gateway, session.actor)
+    answer = {
+        "size": made.checkpoint.size,
+        "time": made.stamp.time.isoformat(),
+        "authority": made.stamp.authority,
+        "trusted": made.stamp.trusted,
+        "note": str(made.note),
+        "reply": str(made.reply),
+    }
+    say_json(answer) if json else say_pairs(answer)
+
+
+@app.command("export")
+def export(
+    to: Annotated[Path, typer.Option("--out", help="Folder for the copy; must be empty or not exist.")],
+    user: AsUser = LOCAL_ACCOUNT,
+    json: AsJson = False,
+) -> None:
+    """Copy the log's files out, with its key and the small verifier. No personal text is in them."""
+    session = begin(user)
+    size, root = logkeeping.export(session.gateway, session.actor, to)
+    answer = {"size": size, "root": root, "out": str(to)}
+    say_json(answer) if json else say_pairs(answer)
 
 
 @app.command("watch")

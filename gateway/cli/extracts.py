@@ -134,6 +134,8 @@ def verify(
                 "signed_by": checked.signed_by,
                 "trusted": checked.pinned,
                 "log": checked.log,
+                "cosigned_by": checked.cosigned,
+                "witnesses": checked.witnesses,
                 "files": checked.files,
                 "good": checked.good,
                 "problems": checked.problems,
@@ -150,6 +152,9 @@ def verify(
 def _say_checked(checked: package.Checked) -> None:
     word = "OK" if checked.sound else "NOT OK"
     out.print(f"{word} {checked.good}/{checked.files} files, release {checked.release}, logged in {checked.log or '–'}")
+    if checked.witnesses:
+        names = ", ".join(checked.cosigned) or "nobody"
+        out.print(f"receipt cosigned by {names} ({len(checked.cosigned)} of {checked.witnesses} witnesses)")
     if checked.signed_by:
         known = (
             "the trusted key"

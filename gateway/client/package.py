@@ -24,6 +24,7 @@ MANIFEST, SIGNATURE, PUBLIC_KEY, PROOF, LOG_KEY = (
     "receipt.tlog-proof",
     "log.vkey",
 )
+WITNESSES = "witnesses.vkey"
 _OWN_FORM = (MANIFEST, SIGNATURE, PUBLIC_KEY, PROOF)
 
 Tell = Callable[[str, int, int], None]
@@ -31,7 +32,10 @@ Tell = Callable[[str, int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What a check found. `problems` is empty if all is well; each names a file and says what is wrong."""
+    """What a check found. `problems` is empty if all is well; each names a file and says what is wrong.
+
+    cosigned: who of the `witnesses` that the release names has cosigned its receipt.
+    """
 
     release: str
     signed_by: str
@@ -40,6 +44,8 @@ class Checked:
     files: int
     good: int
     problems: tuple[str, ...]
+    cosigned: tuple[str, ...] = ()
+    witnesses: int = 0
 
     @property
     def sound(self) -> bool:
@@ -72,8 +78,9 @@ def verify(folder: Path, *, trusted: str = "", tell: Tell | None = None) -> Chec
     if manifest:  # without one that holds, nobody can say what belongs here
         problems += _extra(folder, {name for name, _, _ in named})
     log = _logged(folder, manifest, problems)
+    cosigned, witnesses = _witnessed(folder, problems)
     release = str(manifest.get("release", ""))
-    return Checked(release, fingerprint, bool(trusted), log, len(named), good, tuple(problems))
+    return Checked(release, fingerprint, bool(trusted), log, len(named), good, tuple(problems), cosigned, witnesses)
 
 
 def _signed(folder: Path, problems: list[str]) -> tuple[Mapping[str, Any], str]:
@@ -127,6 +134,34 @@ def _file(path: Path, size: int, digest: str) -> str:
 def _extra(folder: Path, named: set[str]) -> list[str]:
     known = named | set(_OWN_FORM)
     return [f"{path.name}: not part of the release" for path in sorted(folder.iterdir()) if path.name not in known]
+
+
+def _witnessed(folder: Path, problems: list[str]) -> tuple[tuple[str, ...], int]:
+    """Who has cosigned the receipt, of the witnesses named in a file that the manifest covers; and how many those are.
+
+    The gateway chose these names. That a witness is a stranger to it, its key tells: compare it with the witness's own.
+    """
+    if not (folder / WITNESSES).is_file():
+        return (), 0
+    try:
+        proof, log_key = _text(folder / PROOF), audit.VerifierKey.parse(_text(folder / LOG_KEY).removesuffix("\n"))
+        first, *lines = _text(folder / WITNESSES).splitlines()
+        needed, keys = int(first.removeprefix("needed ")), [audit.VerifierKey.parse(line) for line in lines]
+    except (OSError, ValueError, Invalid):
+        problems.append(f"{WITNESSES}: missing or damaged; download it again")
+        return (), 0
+    names = tuple(key.name for key in keys if _has_cosigned(proof, log_key, key))
+    if len(names) < needed:
+        problems.append(f"{PROOF}: {len(names)} of the {needed} witnesses needed have cosigned it")
+    return names, len(keys)
+
+
+def _has_cosigned(proof: str, log_key: audit.VerifierKey, witness: audit.VerifierKey) -> bool:
+    try:
+        audit.verify_proof(proof, log_key, witnesses=[witness], quorum=1)
+    except Invalid:
+        return False
+    return True
 
 
 def _logged(folder: Path, manifest: Mapping[str, Any], problems: list[str]) -> str:

@@ -45,6 +45,9 @@ class EventKind(StrEnum):
     DOWNLOAD_ENDED = "download.ended"
     AUDIT_READ = "audit.read"
     AUDIT_VERIFIED = "audit.verified"
+    AUDIT_EXPORTED = "audit.exported"
+    LOG_ANCHORED = "log.anchored"
+    LOG_ALARM = "log.alarm"
     ACCESS_DENIED = "access.denied"
     INPUT_REFUSED = "input.refused"
     PERSONAL_ERASED = "personal.erased"
@@ -115,6 +118,9 @@ MEANING: Mapping[EventKind, str] = {
     EventKind.DOWNLOAD_ENDED: "which bytes really left, from where and how many",
     EventKind.AUDIT_READ: "events or accounts were looked at",
     EventKind.AUDIT_VERIFIED: "the whole log was read again; size, root, number of findings",
+    EventKind.AUDIT_EXPORTED: "the files of the log were copied out; size and root",
+    EventKind.LOG_ANCHORED: "a time-stamping authority dated a checkpoint; its size and time, the digest of the reply",
+    EventKind.LOG_ALARM: "what somebody must look at: a witness saw another history, or waiting events were touched",
     EventKind.ACCESS_DENIED: "the access rules said no; which row or scope",
     EventKind.INPUT_REFUSED: "a rule about data or the form of the input said no",
     EventKind.PERSONAL_ERASED: "the personal text of events was erased; of which ones",

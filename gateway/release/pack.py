@@ -11,7 +11,7 @@ from gateway.domain.event import Event, EventKind
 from gateway.domain.release import ReleaseFile, Step
 from gateway.domain.request import Move, move
 from gateway.errors import Broken
-from gateway.release import manifest, obligations, report, shelf
+from gateway.release import manifest, obligations, receipts, report, shelf
 from gateway.release.work import SHARES, Work
 from gateway.storage.jobs import Finish, Hold, JobState
 
@@ -36,6 +36,8 @@ def pack(work: Work) -> Work:
         shelf.write(folder, shelf.LOG_KEY, f"{gateway.signer.verifier}\n".encode()),
         shelf.write(folder, shelf.CHECKER, _checker()),
     ]
+    if witnesses := receipts.witness_keys(gateway):
+        beside.append(shelf.write(folder, shelf.WITNESSES, witnesses.encode()))
     signing_key = gateway.keys.manifest.public_key()
     used = Event(
         EventKind.KEY_USED,
@@ -97,14 +99,17 @@ def deliver(work: Work) -> Work:
     """With the proof of inclusion in hand, let the extract appear, and say that it did.
 
     Raises:
-        Broken: the log cannot be published; nothing becomes downloadable.
+        Broken: the log cannot be published. NotPossible: too few witnesses have cosigned. Nothing becomes downloadable.
     """
     gateway = work.gateway
     folder = gateway.settings.releases_folder
+    facts: dict[str, str | int | float | bool | list[str] | None] = {"step": Step.DELIVERED.value}
     if not shelf.extract(folder, work.release.id).exists():
         gateway.publish()
-        proof = audit.receipt(gateway.store.engine, gateway.settings.log_folder, _completion(work))
-        receipt = shelf.write(shelf.staging(folder, work.claim), shelf.PROOF, proof.encode())
+        made = receipts.make(gateway, _completion(work))
+        receipt = shelf.write(shelf.staging(folder, work.claim), shelf.PROOF, made.text.encode())
+        if made.cosigned or made.missing:
+            facts |= {"cosigned_by": list(made.cosigned), "not_cosigned_by": list(made.missing)}
         shelf.deliver(folder, work.claim)
     else:
         path = shelf.extract(folder, work.release.id) / shelf.PROOF
@@ -113,7 +118,7 @@ def deliver(work: Work) -> Work:
     files = [*work.release.values["files"], asdict(receipt)]
     release = replace(work.release, step=Step.DELIVERED, progress=1.0, values={**work.release.values, "files": files})
     request = replace(work.request, status=move(work.request.status, Move.COMPLETE), updated=now)
-    event = Event(EventKind.RELEASE_STEP, SYSTEM.id, about=work.about, facts={"step": Step.DELIVERED.value})
+    event = Event(EventKind.RELEASE_STEP, SYSTEM.id, about=work.about, facts=facts)
     duties = obligations.of_release(work, now)
     gateway.store.save(release, request, *duties, event=event, now=now, job=Finish(work.claim, JobState.DONE))
     shelf.discard(folder, work.claim)

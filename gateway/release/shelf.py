@@ -16,6 +16,7 @@ from gateway.storage.jobs import Claim
 
 MANIFEST, SIGNATURE, PUBLIC_KEY, REPORT = "manifest.json", "manifest.sig", "manifest.pub", "report.html"
 PROOF, LOG_KEY, CHECKER = "receipt.tlog-proof", "log.vkey", "verify_log_proof.py"
+WITNESSES = "witnesses.vkey"
 
 
 _STAGING = "staging-"

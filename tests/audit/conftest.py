@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -72,6 +73,36 @@ class Ledger:
             assert connection.execute(text(statement), values).rowcount > 0
             connection.commit()
             connection.invalidate()
+
+
+def restored(ledger: Ledger, size: int, tmp_path: Path) -> None:
+    """Put database and folder back to an older state, as a restored backup of both does."""
+    backup = tmp_path / "backup"
+    ledger.engine.dispose()
+    for name in ("gateway.db", "log"):
+        target = ledger.log_dir.parent / name
+        (shutil.rmtree if target.is_dir() else Path.unlink)(target)
+        (shutil.copytree if (backup / name).is_dir() else shutil.copy)(backup / name, target)
+    for rest in ("gateway.db-wal", "gateway.db-shm"):
+        (ledger.log_dir.parent / rest).unlink(missing_ok=True)
+    ledger.ids = ledger.ids[:size]
+
+
+def back_up(ledger: Ledger, tmp_path: Path) -> None:
+    ledger.engine.dispose()
+    (tmp_path / "backup").mkdir()
+    shutil.copy(ledger.log_dir.parent / "gateway.db", tmp_path / "backup" / "gateway.db")
+    shutil.copytree(ledger.log_dir, tmp_path / "backup" / "log")
+
+
+def visit(
+    ledger: Ledger, before: audit.Seen | None, later: timedelta = timedelta(0), **options: object
+) -> audit.Sighting:
+    def fetch(path: str) -> bytes | None:
+        file = ledger.log_dir / path
+        return file.read_bytes() if file.is_file() else None
+
+    return audit.watch(fetch, ledger.signer.verifier, before, START + later, **options)  # type: ignore[arg-type]
 
 
 def sqlite(path: Path) -> Engine:

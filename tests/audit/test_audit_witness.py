@@ -1,6 +1,5 @@
 """Gateways that witness each other, and a watcher outside: two histories are found out."""
 
-import shutil
 import threading
 from collections.abc import Callable
 from datetime import timedelta
@@ -13,7 +12,7 @@ from sqlalchemy import Engine
 from gateway import audit
 from gateway.audit import merkle, tiles, witnessing
 from gateway.audit.notes import encode64, sign_checkpoint
-from tests.audit.conftest import START, Ledger
+from tests.audit.conftest import START, Ledger, back_up, restored, visit
 
 Post = Callable[[str, bytes], tuple[int, str]]
 
@@ -56,26 +55,6 @@ def pair(make_ledger: Callable[[str], Ledger]) -> tuple[Gateway, Gateway]:
     north.knows(south)
     south.knows(north)
     return north, south
-
-
-def restored(ledger: Ledger, size: int, tmp_path: Path) -> None:
-    """Put database and folder back to an older state, as a restored backup of both does."""
-    backup = tmp_path / "backup"
-    ledger.engine.dispose()
-    for name in ("gateway.db", "log"):
-        target = ledger.log_dir.parent / name
-        (shutil.rmtree if target.is_dir() else Path.unlink)(target)
-        (shutil.copytree if (backup / name).is_dir() else shutil.copy)(backup / name, target)
-    for rest in ("gateway.db-wal", "gateway.db-shm"):
-        (ledger.log_dir.parent / rest).unlink(missing_ok=True)
-    ledger.ids = ledger.ids[:size]
-
-
-def back_up(ledger: Ledger, tmp_path: Path) -> None:
-    ledger.engine.dispose()
-    (tmp_path / "backup").mkdir()
-    shutil.copy(ledger.log_dir.parent / "gateway.db", tmp_path / "backup" / "gateway.db")
-    shutil.copytree(ledger.log_dir, tmp_path / "backup" / "log")
 
 
 def test_two_gateways_witness_each_other(pair: tuple[Gateway, Gateway]) -> None:
@@ -186,6 +165,26 @@ def test_a_cosigned_checkpoint_is_never_replaced_by_an_older_one(pair: tuple[Gat
     assert audit.cosign(north.ledger.log_dir, key, [south.as_witness()], slow).cosigned
     for name in ("cosigned", "checkpoint"):
         assert audit.open_checkpoint((north.ledger.log_dir / name).read_text(), key).size == 7
+
+
+def test_a_checkpoint_overtaken_by_another_asker_is_no_alarm(pair: tuple[Gateway, Gateway]) -> None:
+    north, south = pair
+    north.ledger.grow(3)
+    key = north.ledger.signer.verifier
+    overtaken: list[bytes] = []
+
+    def late(url: str, body: bytes) -> tuple[int, str]:
+        if not overtaken:
+            overtaken.append(body)
+            north.ledger.grow(4)
+            assert north.ask(south).cosigned
+        return south.post(url, body)
+
+    result = audit.cosign(north.ledger.log_dir, key, [south.as_witness()], late)
+    assert (result.cosigned, result.alarm) == ((south.cosigner.name,), False)
+    assert result.checkpoint is not None
+    assert result.checkpoint.size == 7
+    assert south.cosigner.name in result.checkpoint.note
 
 
 # The rules of c2sp.org/tlog-witness, add-checkpoint, one by one.
@@ -306,78 +305,6 @@ def test_of_many_histories_submitted_at_once_one_is_cosigned(witness: Ask, submi
 
 
 # The watcher.
-
-
-def visit(
-    ledger: Ledger, before: audit.Seen | None, later: timedelta = timedelta(0), **options: object
-) -> audit.Sighting:
-    def fetch(path: str) -> bytes | None:
-        file = ledger.log_dir / path
-        return file.read_bytes() if file.is_file() else None
-
-    return audit.watch(fetch, ledger.signer.verifier, before, START + later, **options)  # type: ignore[arg-type]
-
-
-def test_a_watcher_follows_a_growing_log_and_counts_what_is_new(local_ledger: Ledger) -> None:
-    seen = None
-    for count in (1, 255, 1, 400):
-        local_ledger.grow(count)
-        sighting = visit(local_ledger, seen)
-        assert (sighting.alarms, sighting.kinds) == ((), {"dataset.read": count})
-        assert sighting.seen is not None
-        seen = audit.Seen.parse(str(sighting.seen))
-        assert seen == sighting.seen
-    assert visit(local_ledger, seen).kinds == {}
-
-
-def test_a_watcher_alarms_when_history_is_rewritten_or_cut(
-    make_ledger: Callable[[str], Ledger], tmp_path: Path
-) -> None:
-    ledger = make_ledger("watched")
-    ledger.grow(5)
-    back_up(ledger, tmp_path)
-    ledger.grow(4)
-    seen = visit(ledger, None).seen
-    for count, alarm in (
-        (0, "went back from 9 to 5"),
-        (4, "two histories: two roots at the same size 9"),
-        (6, "does not continue the one of 9"),
-    ):
-        restored(ledger, 5, tmp_path)
-        if count:
-            ledger.grow(count)
-        sighting = visit(ledger, seen)
-        assert alarm in sighting.alarms[0]
-        assert sighting.seen == seen
-        assert sighting.evidence == (ledger.log_dir / "checkpoint").read_text()
-
-
-def test_a_watcher_alarms_at_missing_forged_and_damaged_files(local_ledger: Ledger) -> None:
-    ledger = local_ledger
-    assert "shows no checkpoint" in visit(ledger, None).alarms[0]
-    ledger.grow(300)
-    entry = ledger.log_dir / "tile/entries/000"
-    original = entry.read_bytes()
-    entry.write_bytes(original.replace(b"actor-1", b"actor-2", 1))
-    assert "the entry 1 in `tile/entries/000` does not have the hash" in visit(ledger, None).alarms[0]
-    assert visit(ledger, None, entries=False).alarms == ()
-    entry.unlink()
-    assert "`tile/entries/000` is missing" in visit(ledger, None).alarms[0]
-    (ledger.log_dir / "checkpoint").write_text("torn")
-    assert visit(ledger, None).alarms
-
-    def unreachable(path: str) -> bytes | None:
-        raise TimeoutError
-
-    sighting = audit.watch(unreachable, ledger.signer.verifier, None, START)
-    assert sighting.alarms == ("the log cannot be reached (TimeoutError)",)
-
-
-def test_a_watcher_alarms_when_the_log_stands_still(local_ledger: Ledger) -> None:
-    local_ledger.grow(1)
-    seen = visit(local_ledger, None).seen
-    assert visit(local_ledger, seen, timedelta(hours=23)).alarms == ()
-    assert "stands still" in visit(local_ledger, seen, timedelta(hours=25)).alarms[0]
 
 
 def test_a_watcher_demands_fresh_cosignatures(pair: tuple[Gateway, Gateway]) -> None:
