@@ -17,9 +17,10 @@ from pseudonymization.plan import Act, ColumnPlan, Plan
 from pseudonymization.safeguards import TimeOfDay
 from pseudonymization.subjects import AMBIGUOUS, Subjects
 from pseudonymization.surrogates import Surrogates
-from pseudonymization.text import REDACTED, SHORTEST, Redactor
+from pseudonymization.text import REDACTED, SHORTEST, STAND_INS, Redactor
 from pseudonymization.tokens import Tokens, spelling
 from pseudonymization.visits import NO_VISITS, Visits
+from pseudonymization.wordings import Replacement
 
 _START = re.compile(r"^(.*)ST(DTC|DTM|DT|DAT)$")
 _MOVED = frozenset({Act.SHIFT, Act.ANCHOR})
@@ -145,13 +146,21 @@ def look_up(
         labels=dict(labels),
         codes=codes,
         embedded=_embedded(study, subjects, names, codes) if Act.EMBEDDED in acts else Tokens({}),
-        redactor=Redactor.of(subjects) if Act.REDACT in acts else Redactor({}),
+        redactor=_redactor(study, subjects, key, originals) if Act.REDACT in acts else Redactor({}),
         surrogates={kind: Surrogates(key, kind, originals) for kind in sorted(wanted)},
         pairs={table.name: _pairs(plan, table) for table in study.tables},
         time_of_day=plan.safeguards.time_of_day,
         expected=expected,
         visits=at_visits,
     )
+
+
+def _redactor(study: Study, subjects: Subjects, key: pseudonyms.ProjectKey, originals: set[str]) -> Redactor:
+    """A redactor of what the study knows, with stand-ins if the study's options ask for them."""
+    asked = study.options.text_replacement
+    shapes = STAND_INS if asked is Replacement.SURROGATE else {}
+    stand_ins = {kind: Surrogates(key, shape, originals) for kind, shape in shapes.items()}
+    return Redactor.of(subjects, replacement=asked, stand_ins=stand_ins)
 
 
 def namespace(column: Column) -> str:

@@ -37,7 +37,8 @@ class Options:
       than this are few; 0 takes the smallest class that the rules demand, at least 2, and 11 where they demand none.
       sensitive_terms: starts of words that make a term sensitive, beside the list that is shipped; `-name` takes an
       entry of that list out.
-    uncoded: what happens to reported terms that would be removed though coded_at_least percent are not coded.
+    uncoded: what happens to reported terms that would be removed though fewer than `coded_at_least` percent of the
+      rows are coded.
     """
 
     dates: DateRule = DateRule.KEEP

@@ -28,6 +28,9 @@ SHORTEST = 3
 MOST_CHARACTERS = 20_000
 """A longer text is no remark but a document: it is redacted whole."""
 
+MOST_REMEMBERED = 20_000
+"""Distinct texts whose redaction is remembered: the same remark in another batch costs nothing."""
+
 FINDING = (
     r"^(?:[<>=~ ]*[-+]?[0-9]+(?:[.,][0-9]+)?(?:[eE][-+]?[0-9]+)?"
     r"|(?:[0-9]{4}|-)(?:-(?:[0-9]{2}|-)){0,2}(?:[T ][-0-9:.,+Z]*)?(?:/[-0-9T:PYMDHS.,+Z]+)?)$"
@@ -66,6 +69,7 @@ class Redactor:
         self._tokens = Tokens(known)
         self._replacement, self._stand_ins = replacement, stand_ins or {}
         self._finder: Any = None
+        self._done: dict[tuple[str, frozenset[str]], tuple[str, Counter[str]]] = {}
 
     @classmethod
     def of(
@@ -90,6 +94,13 @@ class Redactor:
 
         `allowed` holds what a steward lets stand, as `tokens.spelling` writes it; a subject id is never let stand.
         """
+        if (text, allowed) not in self._done:
+            if len(self._done) >= MOST_REMEMBERED:
+                self._done.clear()
+            self._done[text, allowed] = self._redacted(text, allowed)
+        return self._done[text, allowed]
+
+    def _redacted(self, text: str, allowed: frozenset[str]) -> tuple[str, Counter[str]]:
         if len(text) > MOST_CHARACTERS:
             return self._instead("text too long", text), Counter({"text too long": 1})
         found = [

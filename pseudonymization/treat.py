@@ -374,7 +374,8 @@ class _Batch:
             return cells.relabel(coded, [replace(text) for text in texts])
         if act is not Act.REDACT:
             raise Unresolved("a treatment that nobody knows", places=(self._place(column.name),))
-        redacted = [self.lookups.redactor.redact(text) for text in texts]
+        allowed = self.lookups.study.options.allowed(self.table, column.name)
+        redacted = [self.lookups.redactor.redact(text, allowed) for text in texts]
         uses = np.bincount(coded.codes[coded.codes >= 0], minlength=len(texts))
         for (_, kinds), times in zip(redacted, uses.tolist(), strict=True):
             for kind, found in kinds.items():

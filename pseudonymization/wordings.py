@@ -19,8 +19,8 @@ class RareTerms(StrEnum):
     """What happens to a medical term that few subjects hold, or that a list calls sensitive; from weakest to strictest.
 
     `keep` leaves it (its rarity is told in the report). `review` stops the release until a steward has decided each
-    term. `up` replaces it by the next higher term of its hierarchy that is common enough. `blank` empties it. `by_mode` is `up` in a public release and `keep` in a
-    controlled one.
+    term. `up` replaces it by the next higher term of its hierarchy that is common enough. `blank` empties it.
+    `by_mode` is `up` in a public release and `keep` in a controlled one.
     """
 
     BY_MODE = "by_mode"
