@@ -59,7 +59,7 @@ class Prepared:
     at_visits: Visits = NO_VISITS
 
 
-def _weights(asked: Study) -> dict[str, float]:
+def weights(asked: Study) -> dict[str, float]:
     """How much each quasi-identifier's loss counts: recoded places little, all others the same."""
     return {
         name: SITE_WEIGHT if asked.at(places[0]).handling is Handling.RECODE else 1.0
@@ -124,7 +124,7 @@ def prepare(
         table,
         ladders,
         safeguards,
-        weights=_weights(asked),
+        weights=weights(asked),
         fixed={**constant, **(fixed or {})},
         budget_seconds=SEARCH_SECONDS,
         progress=progress,

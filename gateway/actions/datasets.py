@@ -69,8 +69,9 @@ def add(
     study = columnfile.loads(file.read_text("utf-8"), place=str(file))
     known = {dataset.id: dataset for dataset in gateway.store.datasets()}
     fallback = known[key].title if key in known else key
+    circles = known[key].circles if key in known else ()
     version = _version(gateway, path.resolve(), key, study)
-    dataset = Dataset(key, title or fallback, tuple(categories), max(1, approvers), version)
+    dataset = Dataset(key, title or fallback, tuple(categories), max(1, approvers), version, circles)
     _save(gateway, actor, dataset, EventKind.DATASET_ADDED, row)
     return dataset, columnfile.unresolved(study)
 
@@ -202,6 +203,45 @@ def rule_table(domain: str = "") -> list[dict[str, str]]:
         }
         for rule in rules_for(domain.upper())
     ]
+
+
+@action("dataset", "circle")
+def circle(gateway: Gateway, actor: Actor, key: str, projects: Sequence[str], *, ended: bool = False) -> Dataset:
+    """Take the recipients of these projects for one: a release to any is joined with what all of them hold.
+
+    `ended` dissolves the circle again; what was joined until then stays as it was released.
+
+    Raises:
+        Invalid: fewer than two projects, or there is no such circle to end.
+    """
+    row = allow(gateway, actor, "dataset", "circle", study=key)
+    dataset, named = gateway.store.dataset(key), tuple(sorted({project.strip() for project in projects} - {""}))
+    if len(named) < 2:
+        raise Invalid("a circle joins two projects or more", place="projects", cure="name all projects that it joins")
+    if ended and named not in dataset.circles:
+        raise Invalid("there is no circle of just these projects", place="projects", cure="see those that there are")
+    rest = tuple(one for one in dataset.circles if one != named)
+    changed = replace(dataset, circles=rest if ended else (*rest, named))
+    event = Event(
+        EventKind.DATASET_CIRCLED,
+        actor.id,
+        about={"dataset": key},
+        facts={"projects": list(named), "ended": ended, "allowed_by": row},
+    )
+    gateway.store.save(changed, event=event, now=gateway.now())
+    return changed
+
+
+@action("dataset", "circle")
+def circles(gateway: Gateway, actor: Actor, key: str) -> Sequence[Sequence[str]]:
+    """The circles of a study. They name projects, so they are a steward's to see, and no part of the catalogue."""
+    dataset = gateway.store.dataset(key)
+    row = allow(gateway, actor, "dataset", "circle", study=key)
+    facts: dict[str, str | int | float | bool | list[str] | None] = {"what": "circles", "allowed_by": row}
+    gateway.store.record(
+        Event(EventKind.DATASET_READ, actor.id, about={"dataset": key}, facts=facts), now=gateway.now()
+    )
+    return dataset.circles
 
 
 @action("dataset", "list")

@@ -80,6 +80,26 @@ def _say(session: Session, dataset: Dataset, waiting: Waiting, *, json: bool) ->
         out.print(f"settle them in the column file, then run `gateway datasets check {dataset.id}`", soft_wrap=True)
 
 
+@app.command("circles")
+def circles(
+    key: Key,
+    projects: Annotated[list[str] | None, typer.Argument(help="Projects to take for one; none lists.")] = None,
+    ended: Annotated[bool, typer.Option("--end", help="Dissolve the circle of just these projects.")] = False,
+    user: AsUser = LOCAL_ACCOUNT,
+    json: AsJson = False,
+) -> None:
+    """Projects whose recipients are taken for one: a release to any is joined with what all of them hold."""
+    session = begin(user)
+    if projects:
+        datasets.circle(session.gateway, session.actor, key, projects, ended=ended)
+    found = datasets.circles(session.gateway, session.actor, key)
+    if json:
+        say_json([list(circle) for circle in found])
+        return
+    rows = [(", ".join(circle),) for circle in found]
+    say_table("Circles", ("projects",), rows, empty="no circles: each project is joined with itself only")
+
+
 @app.command("list")
 def listing(user: AsUser = LOCAL_ACCOUNT, json: AsJson = False) -> None:
     """The studies that stand in the catalogue."""

@@ -9,9 +9,10 @@ from gateway.release import composing
 from gateway.release.work import Work
 from policies import decide
 from policies.verdict import Verdict
-from pseudonymization import deidentify
+from pseudonymization import composition, deidentify
 from pseudonymization.deidentify import Prepared
 from pseudonymization.plan import Plan
+from pseudonymization.safeguards import Safeguards
 from pseudonymization.utility import utility_of
 
 # Headlines under which an approved request may still go out; a review was settled by the approver's reason.
@@ -23,11 +24,13 @@ def prepare(work: Work) -> tuple[Work, Prepared]:
 
     Raises:
         Invalid: a file was altered after registration.
-        NotPossible: a rule that came into force since approval forbids the release.
+        NotPossible: a rule that came into force since approval forbids the release; or too few subjects are asked for;
+            or no plan composes with what the same people hold already.
         Unreachable: the thresholds cannot be met; says the nearest that can.
     """
     unaltered(work)
     verdict = verdict_now(work)
+    _large_enough(work, verdict.policy.safeguards)
     prepared = deidentify.prepare(
         work.whole,
         work.asked,
@@ -36,7 +39,8 @@ def prepare(work: Work) -> tuple[Work, Prepared]:
         work.key,
         folder=Path(work.version.path),
     )
-    prepared, view = composing.composed(work, prepared)
+    joined = composing.composed(work, prepared)
+    prepared = joined.prepared
     utility = utility_of(prepared.table, prepared.ladders, prepared.plan.levels, prepared.blanked_rows)
     values = {
         "plan": prepared.plan.to_dict(),
@@ -45,9 +49,15 @@ def prepare(work: Work) -> tuple[Work, Prepared]:
         "before": prepared.before.to_dict(),
         "predicted": prepared.predicted.to_dict(),
         "utility": utility.to_dict(),
-        "view": composing.stored(work, view),
+        "view": composing.stored(work, joined.view),
+        "composition": joined.told,
     }
-    facts = {"rules": sorted({ref.rule for ref in verdict.policy.provenance.values()}), "bundle": work.decision.bundle}
+    facts = {
+        "rules": sorted({ref.rule for ref in verdict.policy.provenance.values()}),
+        "bundle": work.decision.bundle,
+        "chosen": joined.told["chosen"],
+        "because_of": joined.told["because_of"],
+    }
     return work.store(Step.PREPARED, facts, **values), prepared
 
 
@@ -55,7 +65,23 @@ def again(work: Work) -> Prepared:
     """The same `Prepared` for a release that goes on after its plan was stored."""
     unaltered(work)
     plan = Plan.from_dict(work.release.values["plan"])
-    return deidentify.resume(work.whole, work.asked, work.source, plan, work.key, folder=Path(work.version.path))
+    prepared = deidentify.resume(work.whole, work.asked, work.source, plan, work.key, folder=Path(work.version.path))
+    return composing.blanked_as_settled(work, prepared)
+
+
+def _large_enough(work: Work, safeguards: Safeguards) -> None:
+    """A row filter must leave as many subjects as could be released together; else it points at single people.
+
+    Raises:
+        NotPossible: it leaves fewer. How many it leaves is not told.
+    """
+    subjects = sum(int(entry["count"]) for entry in work.decision.facts["subjects"])
+    if work.request.terms.rows and subjects < max(2, composition.least(safeguards)):
+        raise NotPossible(
+            "the rows asked for leave fewer subjects than may be released together",
+            rule="smallest-extract",
+            cure="widen the row filter or leave it out, and request again",
+        )
 
 
 def unaltered(work: Work) -> None:

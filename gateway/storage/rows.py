@@ -97,6 +97,7 @@ def _(thing: Dataset, connection: Connection) -> None:
         "categories": list(thing.categories),
         "approvers": thing.approvers,
         "version": thing.version.id,
+        "circles": [list(circle) for circle in thing.circles],
     }
     write(thing.version, connection)
     _put(connection, t.datasets, {"id": thing.id}, values)
@@ -223,7 +224,9 @@ def read_dataset(connection: Connection, row: Row[Any]) -> Dataset:
     """A dataset with its newest version."""
     v = t.dataset_versions
     version = connection.execute(select(v).where(v.c.id == row.version)).one()
-    return Dataset(row.id, row.title, tuple(row.categories), row.approvers, DatasetVersion(**version._asdict()))
+    circles = tuple(tuple(circle) for circle in row.circles)
+    held = DatasetVersion(**version._asdict())
+    return Dataset(row.id, row.title, tuple(row.categories), row.approvers, held, circles)
 
 
 def read_actor(connection: Connection, row: Row[Any]) -> Actor:

@@ -1,6 +1,6 @@
 """The store: every write takes its event, both in one transaction; every list starts from what the actor may see."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
@@ -165,8 +165,11 @@ class Store:
             raise NotFound("no such release", place="release", cure="list requests with `gateway requests list`")
         return rows.read_release(row._asdict())
 
-    def releases_of(self, dataset: str, project: str, mode: str) -> list[Release]:
-        """Delivered releases of one dataset to one project in one mode, oldest first (for the composition guard)."""
+    def releases_of(self, dataset: str, projects: Collection[str], mode: str) -> list[tuple[str, Release]]:
+        """(project, delivered release) of one dataset to these projects in one mode, oldest first.
+
+        For the composition guard. Revoked and expired ones are among them: bytes already fetched cannot be called back.
+        """
         query = (
             select(t.releases, t.requests.c.terms)
             .join(t.requests, t.requests.c.id == t.releases.c.request)
@@ -175,8 +178,11 @@ class Store:
         )
         with self.reading() as connection:
             found = connection.execute(query).all()
-        wanted = [row._asdict() for row in found if (row.terms["project"], row.terms["mode"]) == (project, mode)]
-        return [rows.read_release({name: row[name] for name in t.releases.c.keys()}) for row in wanted]  # noqa: SIM118
+        wanted = [row._asdict() for row in found if row.terms["project"] in projects and row.terms["mode"] == mode]
+        return [
+            (row["terms"]["project"], rows.read_release({name: row[name] for name in t.releases.c.keys()}))  # noqa: SIM118
+            for row in wanted
+        ]
 
     def ledger(self, exporter: str, since: datetime) -> list[tuple[datetime, str, Decision]]:
         """What an exporter has sent since a day: (when, dataset, the decision with its facts), oldest first."""

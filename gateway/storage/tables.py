@@ -113,6 +113,7 @@ datasets = Table(
     Column("categories", JSON, nullable=False),
     Column("approvers", Integer, nullable=False),
     Column("version", String(64), nullable=False),
+    Column("circles", JSON, nullable=False),
 )
 
 dataset_versions = Table(

@@ -280,7 +280,11 @@ def stopped(world: Any, release: str, rule: str, *parts: str) -> Any:
 def test_thresholds_that_cannot_be_met_say_the_nearest_that_can(
     world: Any, say: Callable[..., Any], tmp_path: Path, country: str, mode: str, nearest: str
 ) -> None:
-    few = {"tables": ["DM"], "rows": [{"table": "DM", "column": "COUNTRY", "in": [country]}], "mode": mode}
+    table = pd.read_csv(world.study / "dm.csv", dtype=str, keep_default_na=False)
+    (tmp_path / "few").mkdir()
+    table[table["COUNTRY"] == country].to_csv(tmp_path / "few" / "dm.csv", index=False)
+    datasets.add(world.gateway, world.people["steward"], tmp_path / "few", key=f"few-{country}", accept=True)
+    few = {"dataset": f"few-{country}", "tables": ["DM"], "mode": mode}
     told = say("release", "FILE", "--out", tmp_path / "out", "--note", "papers on file", document=world.document(**few))
     assert told.code == 4
     assert "the release stopped: no allowed recoding meets the safeguards; loosen" in told.err

@@ -1,12 +1,18 @@
 """Releases of one study to one project are safe together, not only one by one."""
 
+import csv
 import json
 from collections import Counter
+from itertools import product
 
 import pandas as pd
 import pytest
 
+from gateway.actions import datasets
 from gateway.client import package
+from gateway.domain.event import EventKind
+from gateway.domain.release import Step
+from gateway.errors import NotAllowed
 
 MANIFEST = "manifest.json"
 
@@ -53,3 +59,114 @@ def test_the_same_request_again_gets_the_same_cells(two):
     world, first, _, folder = two
     again = world.released(tables={"DM": ["AGE", "SEX"]})
     pd.testing.assert_frame_equal(opened(world, first, folder), opened(world, again, folder))
+
+
+AGES, RACES = range(60, 68), [f"RACE {at}" for at in range(8)]
+
+
+@pytest.fixture
+def crossed(fresh, tmp_path):
+    """A world with a study of 64 subjects: each age and each race eight times, each pair of them once.
+
+    Two subjects have an arm of their own.
+    """
+    folder = tmp_path / "crossed"
+    folder.mkdir()
+    with (folder / "dm.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["STUDYID", "DOMAIN", "USUBJID", "RFSTDTC", "AGE", "SEX", "RACE", "COUNTRY", "ARMCD"])
+        for at, (age, race) in enumerate(product(AGES, range(8))):
+            arm = "Z" if at in (9, 42) else "A"
+            writer.writerow(["S", "DM", f"S-{at:04d}", "2021-03-04", age, "FM"[race % 2], RACES[race], "USA", arm])
+    datasets.add(fresh.gateway, fresh.people["steward"], folder, key="crossed", accept=True)
+    return fresh
+
+
+def crossed_release(world, *columns, **changes):
+    return world.released(dataset="crossed", tables={"DM": list(columns)}, **changes)
+
+
+def manifest_of(world, release):
+    return json.loads((world.folder(release) / MANIFEST).read_bytes())
+
+
+def test_the_third_of_three_safe_releases_is_refused_by_the_name_of_the_second_and_leaves_under_a_plan_that_passes(
+    crossed, tmp_path
+):
+    first, second = crossed_release(crossed, "SEX"), crossed_release(crossed, "SEX", "RACE")
+    third, alone_ = crossed_release(crossed, "AGE", "SEX"), crossed_release(crossed, "AGE", "SEX", project="elsewhere")
+    assert manifest_of(crossed, alone_)["composition"]["joined_with"] == 0
+    assert opened(crossed, alone_, tmp_path)["AGE"].nunique() == 8, "the cheapest plan, safe by itself"
+    assert opened(crossed, second, tmp_path)["RACE"].nunique() == 8, "beside which each pair of age and race is one"
+    told = manifest_of(crossed, third)["composition"]
+    assert (told["joined_with"], told["because_of"]) == (2, [f"release {second.id}"])
+    assert told["reasons"] == ["subjects would stand in classes smaller than allowed"]
+    assert told["chosen"]
+    joint = opened(crossed, third, tmp_path)
+    for at, one in enumerate((first, second)):
+        joint = joint.join(opened(crossed, one, tmp_path / "joint").add_suffix(f"_{at}"))
+    rows = Counter(map(tuple, joint.astype(object).fillna("").astype(str).to_numpy().tolist()))
+    assert min(rows.values()) >= 2
+    assert 0.27 * len(rows) / 64 <= 0.09
+    assert joint["AGE"].nunique() > 1, "and something of the age is left"
+
+
+def test_the_guard_says_so_in_the_log(crossed):
+    second = crossed_release(crossed, "SEX", "RACE")
+    third = crossed_release(crossed, "AGE", "SEX")
+    (step,) = [e for e in crossed.events(about=third.id) if e.facts.get("step") == "prepared"]
+    assert step.facts["because_of"] == [f"release {second.id}"]
+    assert step.facts["chosen"]
+
+
+def test_projects_of_one_circle_are_joined_and_others_are_not(crossed, tmp_path, cli):
+    second = crossed_release(crossed, "SEX", "RACE", project="here")
+    apart = crossed_release(crossed, "AGE", "SEX", project="there")
+    assert opened(crossed, apart, tmp_path)["AGE"].nunique() == 8
+    made = cli(crossed.home, "datasets", "circles", "crossed", "here", "beside", "--json")
+    assert (made.code, made.answer) == (0, [["beside", "here"]])
+    joined = crossed_release(crossed, "AGE", "SEX", project="beside")
+    assert manifest_of(crossed, joined)["composition"]["because_of"] == [f"release {second.id}"]
+    assert opened(crossed, joined, tmp_path)["AGE"].nunique() < 8
+    assert not set(opened(crossed, joined, tmp_path / "x").index) & set(opened(crossed, second, tmp_path).index)
+    ended = cli(crossed.home, "datasets", "circles", "crossed", "here", "beside", "--end", "--json")
+    assert ended.answer == []
+    assert [e.facts["ended"] for e in crossed.events(kind=EventKind.DATASET_CIRCLED)] == [True, False]
+
+
+def test_only_a_steward_makes_or_sees_circles(crossed):
+    for who in ("researcher", "operator"):
+        with pytest.raises(NotAllowed):
+            datasets.circle(crossed.gateway, crossed.people[who], "crossed", ["a", "b"])
+        with pytest.raises(NotAllowed):
+            datasets.circles(crossed.gateway, crossed.people[who], "crossed")
+
+
+def test_new_content_of_a_study_keeps_its_circles(crossed):
+    steward = crossed.people["steward"]
+    datasets.circle(crossed.gateway, steward, "trial", ["a", "b"])
+    datasets.circle(crossed.gateway, steward, "trial", ["b", "c"])
+    datasets.add(crossed.gateway, steward, crossed.study, key="trial")
+    assert crossed.gateway.store.dataset("trial").beside("a") == {"a", "b", "c"}
+    assert crossed.gateway.store.dataset("trial").beside("d") == {"d"}
+
+
+def only(arm):
+    return [{"table": "DM", "column": "ARMCD", "in": [arm]}]
+
+
+def test_rows_that_differ_from_an_earlier_release_by_two_subjects_are_refused_by_its_name(crossed):
+    first = crossed_release(crossed, "SEX", "ARMCD")
+    release = crossed.run(crossed.approved(dataset="crossed", tables={"DM": ["SEX", "ARMCD"]}, rows=only("A")))
+    assert release.step is Step.QUEUED
+    assert f"release {first.id}" in release.fault
+    assert "fewer than may be released together" in release.fault
+    assert "very rows" in release.fault
+    assert crossed_release(crossed, "SEX", "ARMCD", rows=only("A"), project="elsewhere")
+
+
+def test_a_row_filter_that_leaves_two_subjects_is_refused_with_a_cure(crossed):
+    release = crossed.run(crossed.approved(dataset="crossed", tables={"DM": ["SEX", "ARMCD"]}, rows=only("Z")))
+    assert release.step is Step.QUEUED
+    assert "fewer subjects than may be released together" in release.fault
+    assert "widen the row filter" in release.fault
