@@ -45,7 +45,7 @@ class LabelMap:
 class Lookups:
     """A release's answers, by subject position or by value. The last entry of each per-subject array is for nobody.
 
-    pseudonyms: text; ranks: each one's place among them sorted, `ranked`. shifts, baseline: days. blanked: whose
+    pseudonyms: text; ranks: each one's place among them sorted, `ranked`. shifts, baseline: days; stated: the study's own. blanked: whose
     quasi-identifier cells are emptied. labels: per quasi-identifier. codes: per namespace, value → code. embedded: ids
     in text → pseudonym. pairs: per table, start → end column.
     """
@@ -59,6 +59,7 @@ class Lookups:
     ranked: pa.Array
     shifts: Days
     baseline: Days
+    stated: npt.NDArray[np.bool_]
     blanked: npt.NDArray[np.bool_]
     labels: Mapping[str, LabelMap]
     codes: Mapping[str, Mapping[str, str]] = field(repr=False)
@@ -142,6 +143,7 @@ def look_up(
         ranked=pa.array([names[at] for at in order.tolist()], pa.string()),
         shifts=np.append(shifts, 0),
         baseline=np.append(subjects.baseline, NO_DAY),
+        stated=np.append(subjects.stated, False),
         blanked=np.append(blanked, True),
         labels=dict(labels),
         codes=codes,

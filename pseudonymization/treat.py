@@ -6,8 +6,8 @@ what its rows use, and a blank cell of it is null.
 
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +21,7 @@ from pseudonymization.faults import Place, Unresolved
 from pseudonymization.isodates import LAST_DAY, NO_DAY, Days, Precision
 from pseudonymization.lookups import LabelMap, Lookups, look_up, namespace
 from pseudonymization.plan import Act, ColumnPlan
+from pseudonymization.tallies import DayChecks, Tally, checked_days, day_column
 from pseudonymization.text import FINDING
 
 __all__ = ["LabelMap", "Lookups", "Tally", "Treated", "look_up", "schema", "treat", "treat_counted"]
@@ -31,20 +32,6 @@ _MOVED = frozenset({Act.SHIFT, Act.ANCHOR})
 _SHAPE_KEPT = frozenset({Act.KEEP, *_MOVED})
 _FINDING = re.compile(FINDING)
 _METADATA = (b"label", b"format", b"width")
-
-
-@dataclass(frozen=True, slots=True)
-class Tally:
-    """What was counted on the way: date flips per column, redactions per column and kind. Adds up over batches."""
-
-    flips: Mapping[tuple[str, str], DateFlips] = field(default_factory=dict)
-    redacted: Mapping[tuple[str, str, str], int] = field(default_factory=dict)
-
-    def __add__(self, other: "Tally") -> "Tally":
-        places = [*self.flips, *(place for place in other.flips if place not in self.flips)]
-        nothing = DateFlips()
-        flips = {at: self.flips.get(at, nothing) + other.flips.get(at, nothing) for at in places}
-        return Tally(flips, dict(Counter(self.redacted) + Counter(other.redacted)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +120,7 @@ class _Batch:
         self.who = self._who()
         self.blank = self._blanked()
         self.flips: dict[tuple[str, str], DateFlips] = {}
+        self.study_days: dict[tuple[str, str], DayChecks] = {}
         self.redacted: Counter[tuple[str, str, str]] = Counter()
         self.by = lookups.shifts[self.who]
         self.read: dict[str, Dates] = {}
@@ -146,7 +134,7 @@ class _Batch:
             self._column(name).cast(kind) for name, kind in zip(self.schema.names, self.schema.types, strict=True)
         ]
         batch = self._leaving(pa.RecordBatch.from_arrays(arrays, schema=self.schema))
-        return Treated(batch, Tally(self.flips, dict(self.redacted)))
+        return Treated(batch, Tally(self.flips, dict(self.redacted), self.study_days))
 
     def _leaving(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """The rows that leave: not those of a qualifier that is removed."""
@@ -296,6 +284,7 @@ class _Batch:
                 self._clamp(start, end)
         for name, read in self.read.items():
             self._count_flips(name, read)
+            self._check_days(name, read)
 
     def _to_visit(self, name: str, days: Days, complete: npt.NDArray[np.bool_]) -> Days:
         """Days from each date to the planned day of its visit, where the steward wants dates moved there."""
@@ -317,6 +306,13 @@ class _Batch:
         partial = int(np.append(coarse, False)[read.codes].sum())
         flipped = dates.flips(read, self.moved[name], self.lookups.baseline[self.who], self.by)
         self.flips[self.table, name] = DateFlips(partial, flipped, self.clamped.get(name, 0))
+
+    def _check_days(self, name: str, read: Dates) -> None:
+        """Whether the source's study days are counted from its own reference start; where it has one."""
+        day = day_column(name)
+        if day in self.batch.schema.names:
+            start = np.where(self.lookups.stated, self.lookups.baseline, NO_DAY)[self.who]
+            self.study_days[self.table, day] = checked_days(read, self.batch.column(day), start)
 
     def _needs_subject(self, name: str, present: npt.NDArray[np.bool_]) -> None:
         lost = present & (self.who < 0)

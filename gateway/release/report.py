@@ -100,6 +100,12 @@ def render(work: Work, tables: Mapping[str, ReleaseTable], created: datetime, ex
         for table in tables.values()
         for column, counts in table.value["date_flips"].items()
     ]
+    day_checks = [
+        {"table": table.name, "column": column, **counts}
+        for table in tables.values()
+        for column, counts in table.value.get("study_days", {}).items()
+        if counts["differing"] != 0
+    ]
     return page.render(
         release=work.release.id,
         terms=work.request.terms,
@@ -119,6 +125,7 @@ def render(work: Work, tables: Mapping[str, ReleaseTable], created: datetime, ex
         share=share,
         first_upper=lambda text: text[:1].upper() + text[1:],
         flips=flips,
+        day_checks=day_checks,
     ).encode()
 
 

@@ -144,6 +144,10 @@ def _value(name: str, file: str, treated: pa.Schema, counted: _Counted, sealed: 
             column: {what: protected(count) for what, count in asdict(flips).items()}
             for (_, column), flips in sorted(counted.tally.flips.items())
         },
+        "study_days": {
+            column: {what: protected(count) for what, count in asdict(checks).items()}
+            for (_, column), checks in sorted(counted.tally.study_days.items())
+        },
         "redacted": {
             f"{column}: {kind}": protected(n) for (_, column, kind), n in sorted(counted.tally.redacted.items())
         },
