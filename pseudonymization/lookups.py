@@ -45,7 +45,8 @@ class LabelMap:
 class Lookups:
     """A release's answers, by subject position or by value. The last entry of each per-subject array is for nobody.
 
-    pseudonyms: text; ranks: each one's place among them sorted, `ranked`. shifts, baseline: days; stated: the study's own. blanked: whose
+    pseudonyms: text; ranks: each one's place among them sorted, `ranked`. shifts, baseline: days; stated: baselines
+    that are the study's own. blanked: whose
     quasi-identifier cells are emptied. labels: per quasi-identifier. codes: per namespace, value → code. embedded: ids
     in text → pseudonym. pairs: per table, start → end column.
     """

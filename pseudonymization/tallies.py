@@ -56,7 +56,7 @@ def day_column(date: str) -> str:
 
 
 def checked_days(read: Dates, told: pa.Array, baseline: Days) -> DayChecks:
-    """The study days of one batch against its dates. All arrays have one entry per row; `told` is a column of numbers."""
+    """The study days of one batch, `told`, against its dates and each row's reference start."""
     if not pa.types.is_integer(told.type) and not pa.types.is_floating(told.type):
         return DayChecks()
     said: npt.NDArray[np.float64] = told.cast(pa.float64()).to_numpy(zero_copy_only=False)
