@@ -43,6 +43,12 @@ def countries() -> frozenset[str]:
     return frozenset(country.alpha_2 for country in pycountry.countries)
 
 
+def named_countries() -> list[tuple[str, str]]:
+    """Code and English name of every country, by name."""
+    named = [(one.alpha_2, getattr(one, "common_name", one.name)) for one in pycountry.countries]
+    return sorted(named, key=lambda pair: pair[1])
+
+
 @dataclass(frozen=True, slots=True)
 class Kind:
     """What one field can hold: `read` returns the value in its settled form or raises FactFault."""

@@ -1,5 +1,6 @@
 """Requests: drafted and submitted by researchers, decided by rules, returned, approved or refused by stewards."""
 
+import re
 import secrets
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,7 +16,7 @@ from gateway.domain.dataset import Dataset
 from gateway.domain.event import Event, EventKind
 from gateway.domain.release import Release, Step
 from gateway.domain.request import Approval, Move, Request, Status, Terms, move
-from gateway.errors import Invalid, NotPossible
+from gateway.errors import Invalid, NotFound, NotPossible
 from gateway.release.extract import requested_study
 from gateway.storage.jobs import Enqueue
 
@@ -24,8 +25,10 @@ PASSABLE = frozenset({"permit", "permit_with_conditions", "needs_review"})
 
 
 @action("request", "draft")
-def draft(gateway: Gateway, actor: Actor, content: object) -> Request:
+def draft(gateway: Gateway, actor: Actor, content: object, *, key: str = "") -> Request:
     """A new request from a document (see `actions/terms.py` for its fields).
+
+    With a `key` of the actor's choice, saying it twice drafts it once: the second time, the first is returned.
 
     Raises:
         Invalid: a field is wrong, a table, column or key does not exist.
@@ -33,10 +36,29 @@ def draft(gateway: Gateway, actor: Actor, content: object) -> Request:
     terms = read_terms(content)
     row = allow(gateway, actor, "request", "draft", study=terms.dataset)
     _check(gateway.store.dataset(terms.dataset), terms)
+    if key and (twin := _drafted(gateway, actor, key)):
+        return twin
     now = gateway.now()
-    request = Request(f"q-{secrets.token_hex(6)}", actor.id, terms, Status.DRAFT, now, now)
+    request = Request(key or f"q-{secrets.token_hex(6)}", actor.id, terms, Status.DRAFT, now, now)
     _save(gateway, actor, request, EventKind.REQUEST_DRAFTED, {"allowed_by": row, "mode": terms.mode})
     return replace(request, revision=1)
+
+
+def _drafted(gateway: Gateway, actor: Actor, key: str) -> Request | None:
+    """The request that stands under a chosen key, if it is this actor's.
+
+    Raises:
+        Invalid: the key is of another form, or taken by somebody else.
+    """
+    if not re.fullmatch(r"q-[0-9a-f]{12}", key):
+        raise Invalid("this is no key of a request", place="key", cure="q- and twelve hexadecimal digits")
+    try:
+        held = gateway.store.request(key, seen_by=actor)
+    except NotFound:
+        return None
+    if held.requester != actor.id:
+        raise Invalid("this key is taken", place="key", cure="choose another")
+    return held
 
 
 @action("request", "amend")

@@ -10,8 +10,8 @@ from gateway.api import examples
 from gateway.api.doors import Caller, Here
 from gateway.api.examples import answers
 from gateway.api.requests import Note
-from gateway.api.serving import serve
 from gateway.api.views import file_view, release_view
+from gateway.serving import serve
 
 router = APIRouter(prefix="/v1/releases", tags=["releases"])
 

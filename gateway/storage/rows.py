@@ -7,6 +7,7 @@ from functools import singledispatch
 from typing import Any
 
 from sqlalchemy import Connection, Row, Table, delete, insert, select, update
+from sqlalchemy.exc import IntegrityError
 
 from gateway.domain.account import Account, Credential, Decision, Grant, Session, Token
 from gateway.domain.actor import Actor
@@ -126,7 +127,12 @@ def _(thing: Request, connection: Connection) -> None:
         "revision": thing.revision + 1,
     }
     if thing.revision == 0:
-        connection.execute(insert(t.requests).values(id=thing.id, **values))
+        try:
+            connection.execute(insert(t.requests).values(id=thing.id, **values))
+        except IntegrityError:
+            raise NotPossible(
+                "this request was drafted already", rule="request-key", cure="look at your requests"
+            ) from None
         return
     r = t.requests.c
     changed = connection.execute(

@@ -149,6 +149,18 @@ class Store:
         with self.reading() as connection:
             return [rows.read_request(row) for row in connection.execute(query)]
 
+    def latest_request(self, dataset: str, statuses: Sequence[Status]) -> Request | None:
+        """The newest request for a dataset in one of these states, whoever made it."""
+        query = (
+            select(t.requests)
+            .where(t.requests.c.dataset == dataset, t.requests.c.status.in_([status.value for status in statuses]))
+            .order_by(t.requests.c.created.desc())
+            .limit(1)
+        )
+        with self.reading() as connection:
+            row = connection.execute(query).one_or_none()
+            return rows.read_request(row) if row is not None else None
+
     def decision(self, key: str) -> Decision:
         """A decision as it was made."""
         with self.reading() as connection:
