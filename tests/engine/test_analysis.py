@@ -1,5 +1,4 @@
 import json
-from collections import Counter
 from fractions import Fraction
 
 import numpy as np
@@ -11,20 +10,8 @@ from pseudonymization.analysis import association_changes, cramers_v, marginal_d
 from pseudonymization.classes import table_of
 from pseudonymization.hierarchies import of_labels
 from pseudonymization.utility import utility_of
+from tests.engine.plain import plain_v
 from tests.engine.studies import studies
-
-
-def plain_v(pairs):
-    """Bergsma's formula, cell by cell."""
-    n, cells = len(pairs), Counter(pairs)
-    rows, columns = Counter(a for a, _ in pairs), Counter(b for _, b in pairs)
-    if n < 2 or min(len(rows), len(columns)) < 2:
-        return 0.0
-    phi = sum((cells[a, b] - rows[a] * columns[b] / n) ** 2 / (rows[a] * columns[b] / n) for a in rows for b in columns)
-    r, c = len(rows), len(columns)
-    phi = max(0.0, phi / n - (r - 1) * (c - 1) / (n - 1))
-    least = min(r - (r - 1) ** 2 / (n - 1), c - (c - 1) ** 2 / (n - 1)) - 1
-    return min(1.0, phi / least) ** 0.5 if least > 0 else 0.0
 
 
 def plain_distance(values, ladder, level, blanked):
