@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 HOME_FOLDER = $(or $(GATEWAY_HOME),.gateway)
 DEMO_HOME = $(if $(wildcard $(HOME_FOLDER)/demo-tokens.json),$(HOME_FOLDER),$(HOME_FOLDER)/demo)
 
-.PHONY: help setup demo serve test check format bench bench-engine assets lock clean
+.PHONY: help setup demo serve test check format bench bench-engine lock clean
 help: ## what each target does
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
@@ -45,14 +45,17 @@ bench: $(READY) ## speed of a release, as a ratio to a floor of the same run; th
 	$(BIN)/python -m tests.bench.audit
 	$(BIN)/python -m tests.bench.decide
 
-bench-engine: $(READY) ## the de-identification engine beside its peers
-	$(BIN)/python -m tests.bench.engine
+PEERS := .venv-peers
+$(PEERS)/.ready: tests/bench/peers.lock
+	test -x $(PEERS)/bin/python || $(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r tests/bench/peers.lock
+	@touch $@
 
-assets: ## renew what the pages load from elsewhere, from its own lock (needs npm)
-	gateway/web/assets/renew
+bench-engine: $(READY) $(PEERS)/.ready ## the de-identification engine beside its peers, which get a .venv-peers of their own
+	$(BIN)/python -m tests.bench.engine --peers $(PEERS)/bin/python $(ARGS)
 
 lock: ## renew requirements.lock from pyproject.toml (needs uv)
 	uv pip compile pyproject.toml --extra dev --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --universal -o requirements.lock
 
 clean: ## remove what make made
-	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .venv-peers build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
