@@ -87,8 +87,8 @@ class Search:
     def settle(self, node: Node, must: int) -> None:
         """A node whose loss is known, and how many subjects it must blank."""
         self.bound[node] = np.inf
-        above = _above(node)
-        self.most[above] = np.minimum(self.most[above], must)
+        above = self.most[_above(node)]
+        np.minimum(above, must, out=above)
 
     def mask(self, table: ClassTable) -> npt.NDArray[np.bool_]:
         """Per subject, whether the best recoding blanks its cells."""
@@ -256,7 +256,12 @@ class ModelledSearch(Search):
     def _judged(self, view: View) -> _Judged:
         of, sizes = _collapse(view)
         first = np.searchsorted(of, np.arange(len(sizes)))
-        fails, gone = self.judge.failing(of, view.columns[-1], view.weights, sizes)
+        fails, gone = np.zeros(len(sizes), dtype=bool), sizes.copy()
+        large = sizes >= self.limits.k  # the others are blanked whatever they hold
+        rows, place = large[of], np.cumsum(large) - 1
+        fails[large], gone[large] = self.judge.failing(
+            place[of[rows]], view.columns[-1][rows], view.weights[rows], sizes[large]
+        )
         people = None
         if self.crowd is not None:
             people = self.crowd.around(view.node, [column[first] for column in view.columns[:-1]])

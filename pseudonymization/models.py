@@ -18,6 +18,7 @@ Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 _SLACK = 1e-12
 _CELLS = 4_000_000
+_STEPS = 4
 
 
 class Model(Protocol):
@@ -148,10 +149,11 @@ class TCloseness:
         for level in range(1, self.ladder.height + 1):
             parents = np.zeros(len(self.ladder.labels[level - 1]), dtype=np.int64)
             parents[self.ladder.codes[level - 1]] = self.ladder.codes[level]
-            onto = np.eye(len(self.ladder.labels[level]))[parents]
-            below = apart @ np.eye(len(parents))[self.ladder.codes[level - 1]]
-            moved = np.minimum(np.maximum(below, 0) @ onto, np.maximum(-below, 0) @ onto)
-            total += level / self.ladder.height * moved.sum(axis=1)
+            below = _onto(apart, self.ladder.codes[level - 1], len(parents))
+            more, less = (
+                _onto(side, parents, len(self.ladder.labels[level])) for side in (below.clip(0), -below.clip(None, 0))
+            )
+            total += level / self.ladder.height * np.minimum(more, less).sum(axis=1)
         return total
 
     def most(self, counts: Floats, overall: Floats) -> Floats:
@@ -159,21 +161,33 @@ class TCloseness:
 
         A subset of r subjects has no more than the class's own count of each value (of each side of a cut in the
         order, of each branch of the hierarchy), so what it lacks of the whole table's share stays at least
-        share − count / r, which grows with r.
+        share − count / r. The sum of this is convex in 1 / r; Newton's steps from the whole class come near the
+        largest r that fits from above, so that wherever they end, r is an upper bound.
         """
         held, shares = self._sides(counts), self._sides(overall[None, :] / max(1.0, overall.sum()))[0]
         scale = {"equal": 1, "ordered": max(1, counts.shape[1] - 1)}.get(self.distance)
         scale = scale or (self.ladder.height if self.ladder is not None else 1)
-        low, high = np.zeros(len(counts)), counts.sum(axis=1)
-        while (low < high).any():
-            middle = np.ceil((low + high) / 2)
-            lacking = shares - held / middle[:, None].clip(min=1)
+        sizes = counts.sum(axis=1)
+        found, open_ = 1 / np.maximum(sizes, 1), np.arange(len(counts))
+        for _ in range(_STEPS):
+            here, own = found[open_], held[open_]
+            lacking = shares - own * here[:, None]
             if self.distance == "ordered":
                 half = lacking.shape[1] // 2
+                first = lacking[:, :half] >= lacking[:, half:]
                 lacking = np.maximum(lacking[:, :half], lacking[:, half:])
-            fits = np.maximum(lacking, 0).sum(axis=1) / scale <= self.t + _SLACK
-            low, high = np.where(fits, middle, low), np.where(fits, high, middle - 1)
-        return low
+                own = np.where(first, own[:, :half], own[:, half:])
+            falls = lacking > 0
+            over = np.where(falls, lacking, 0).sum(axis=1) / scale - self.t - _SLACK
+            going = over > 0
+            if not going.any():
+                break
+            slope = np.where(falls, own, 0).sum(axis=1) / scale
+            found[open_[going & (slope == 0)]] = np.inf
+            going &= slope > 0
+            open_ = open_[going]
+            found[open_] += over[going] / slope[going]
+        return np.asarray(np.floor(1 / found + 1e-6))
 
     def _sides(self, counts: Floats) -> Floats:
         """Counts per value; both sides of every cut in the order; or every branch below the root of the hierarchy."""
@@ -182,8 +196,18 @@ class TCloseness:
             return np.concatenate((below, counts.sum(axis=1, keepdims=True) - below), axis=1)
         if self.ladder is None:
             return counts
-        levels = [np.eye(len(self.ladder.labels[at]))[self.ladder.codes[at]] for at in range(self.ladder.height)]
-        return np.concatenate([counts @ onto for onto in levels], axis=1)
+        levels = range(self.ladder.height)
+        return np.concatenate(
+            [_onto(counts, self.ladder.codes[at], len(self.ladder.labels[at])) for at in levels], axis=1
+        )
+
+
+def _onto(counts: Floats, codes: npt.NDArray[Any], width: int) -> Floats:
+    """Columns added up by the label above them; few columns, so they are added one by one."""
+    found = np.zeros((width, len(counts)))
+    for column, code in zip(counts.T, codes.tolist(), strict=True):
+        found[code] += column
+    return found.T
 
 
 def entropy(counts: Floats) -> Floats:
@@ -223,24 +247,33 @@ class Judge:
         count = len(sizes)
         fails, gone = np.zeros(count, dtype=bool), np.zeros(count)
         for model in self.models:
-            values, width = self._values[model.column]
             overall = self._overall[model.column]
-            step = max(1, _CELLS // max(1, width))
+            step = max(1, _CELLS // max(1, len(overall)))
             for low in range(0, count, step):
                 high = min(count, low + step)
                 first, last = np.searchsorted(of, (low, high))
-                cells = (of[first:last] - low) * width + values[joint[first:last]]
-                counts = np.bincount(cells, weights[first:last], minlength=(high - low) * width).astype(np.float64)
-                counts = counts.reshape(high - low, width)
+                counts = self._counts(model, of[first:last] - low, joint[first:last], weights[first:last], high - low)
                 bad = model.fails(counts, overall)
                 fails[low:high] |= bad
                 places = low + np.flatnonzero(bad)
                 gone[places] = np.maximum(gone[places], sizes[places] - model.most(counts[bad], overall))
         return fails, gone
 
+    def _counts(
+        self, model: Model, of: npt.NDArray[Any], joint: npt.NDArray[Any], weights: Floats, classes: int
+    ) -> Floats:
+        """Subjects per class and sensitive value of the model's column."""
+        values, width = self._values[model.column]
+        cells = of * width + values[joint]
+        counts = np.bincount(cells, weights, minlength=classes * width)
+        return counts.reshape(classes, width).astype(np.float64, copy=False)
+
     def passes(self, joint: npt.NDArray[Any], weights: Floats) -> bool:
         """Whether these rows, taken as one class, pass every model."""
         if weights.sum() == 0:
             return True
-        whole = np.array([weights.sum()])
-        return not self.failing(np.zeros(len(joint), dtype=np.int64), joint, weights, whole)[0][0]
+        alone = np.zeros(len(joint), dtype=np.int64)
+        return not any(
+            model.fails(self._counts(model, alone, joint, weights, 1), self._overall[model.column])[0]
+            for model in self.models
+        )
