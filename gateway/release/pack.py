@@ -1,5 +1,6 @@
 """Steps 4 and 5. Pack: report, manifest, signature. Deliver: the log first, then the extract appears in one rename."""
 
+import json
 from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 from importlib import resources
@@ -11,16 +12,17 @@ from gateway.domain.event import Event, EventKind
 from gateway.domain.release import ReleaseFile, Step
 from gateway.domain.request import Move, move
 from gateway.errors import Broken
-from gateway.release import manifest, obligations, receipts, report, shelf
+from gateway.release import manifest, obligations, receipts, report, scanning, shelf
 from gateway.release.work import SHARES, Work
 from gateway.storage.jobs import Finish, Hold, JobState
+from pseudonymization.leaks import Scanner
 
 
-def pack(work: Work) -> Work:
+def pack(work: Work, scanner: Scanner) -> Work:
     """Write what lies beside the sealed tables. Done twice, it writes the same bytes: the time is stored first.
 
     Raises:
-        Broken: a sealed table is not where it was left.
+        Broken: a sealed table is not where it was left. Leak: a page beside the tables tells what should be gone.
     """
     gateway, folder = work.gateway, shelf.staging(work.gateway.settings.releases_folder, work.claim)
     created = datetime.fromisoformat(work.release.values["treated_at"])
@@ -31,8 +33,9 @@ def pack(work: Work) -> Work:
     ]
     if not all(shelf.whole(folder, file) for file in sealed):
         raise Broken("a sealed table is gone from the staging folder")
+    page = report.render(work, tables, created, expires)
     beside = [
-        shelf.write(folder, shelf.REPORT, report.render(work, tables, created, expires)),
+        shelf.write(folder, shelf.REPORT, page),
         shelf.write(folder, shelf.LOG_KEY, f"{gateway.signer.verifier}\n".encode()),
         shelf.write(folder, shelf.CHECKER, _checker()),
     ]
@@ -47,6 +50,7 @@ def pack(work: Work) -> Work:
     )
     gateway.store.record(used, now=gateway.now())
     content = manifest.build(work, tables, beside, created, expires)
+    scanning.documents(scanner, json.loads(content), page, [file.name for file in sealed], (created, expires))
     public = signing.public_text(signing_key)
     files = [
         *sealed,

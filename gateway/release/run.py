@@ -12,10 +12,11 @@ from gateway.domain.event import Event, EventKind, Outcome
 from gateway.domain.release import Step
 from gateway.domain.request import Move, Status, move
 from gateway.errors import GatewayError, NotPossible
-from gateway.release import judge, pack, prepare, shelf, treat
+from gateway.release import judge, pack, prepare, scanning, shelf, treat
 from gateway.release.work import Progress, Work
 from gateway.storage.jobs import Claim, Finish, Hold, JobState
 from pseudonymization.deidentify import Prepared
+from pseudonymization.leaks import Scanner
 
 MOST_ATTEMPTS = 5
 _EVERYTHING = Actor("system", "the gateway itself", roles={"*": frozenset({"operator"})})
@@ -75,15 +76,18 @@ def _begun(work: Work) -> Work:
 def _go_on(work: Work) -> None:
     """The steps in order, from the first that is not stored."""
     prepared: Prepared | None = None
+    scanner: Scanner | None = None
     if work.release.step is Step.QUEUED:
         shelf.empty(work.gateway.settings.releases_folder, work.claim)
         work, prepared = prepare.prepare(work)
     if work.release.step is Step.PREPARED:
-        work = treat.treat_tables(work, prepared or prepare.again(work))
+        prepared = prepared or prepare.again(work)
+        scanner = scanning.scanner(work, prepared)
+        work = treat.treat_tables(work, prepared, scanner)
     if work.release.step is Step.TREATED:
         work = judge.judge(work)
     if work.release.step is Step.JUDGED:
-        work = pack.pack(work)
+        work = pack.pack(work, scanner or scanning.scanner(work, prepared or prepare.again(work)))
     if work.release.step is Step.PACKED:
         work = pack.log(work)
     if work.release.step is Step.LOGGED:

@@ -18,7 +18,7 @@ from gateway.domain.actor import SYSTEM
 from gateway.domain.event import Event, EventKind
 from gateway.domain.release import ReleaseTable, Step
 from gateway.formats import Folder, scan, writer
-from gateway.release import measuring, shelf
+from gateway.release import measuring, scanning, shelf
 from gateway.release.work import Work
 from gateway.storage.jobs import Hold
 from pseudonymization import deidentify, order, treat
@@ -46,19 +46,23 @@ class Bench:
     total_rows: int
 
 
-def treat_tables(work: Work, prepared: Prepared) -> Work:
+def treat_tables(work: Work, prepared: Prepared, scanner: Scanner) -> Work:
     """Treat and seal every table that does not stand sealed yet.
 
     Raises:
         Unreadable: a date does not parse. Leak: the result holds what should be gone.
     """
-    bench = _bench(work, prepared)
+    bench = _bench(work, prepared, scanner)
+    bench.scanner.scan_moves(bench.lookups.shifts[:-1], scanning.other_shifts(work, prepared))
+    bench.scanner.verdict()
     standing = work.gateway.store.release_tables(work.release.id)
     names, done = _leaving(bench.plan), 0
     for name in names:
         if name not in standing:
             _store(bench, name, _table(bench, name, done), done)
         done += bench.folder.table(name).rows
+    bench.scanner.judge_moves(bench.lookups.shifts[:-1])
+    bench.scanner.verdict()
     return work.store(Step.TREATED, {"tables": len(names)}, treated_at=work.gateway.now().isoformat())
 
 
@@ -68,7 +72,7 @@ def _leaving(plan: Plan) -> Sequence[str]:
     return [name for name in deidentify.tables_of(plan) if name in kept]
 
 
-def _bench(work: Work, prepared: Prepared) -> Bench:
+def _bench(work: Work, prepared: Prepared, scanner: Scanner) -> Bench:
     looked_up = deidentify.lookups(prepared, work.whole, work.asked, work.key)
     folder = scan(Path(work.version.path))
     rows = sum(folder.table(name).rows for name in deidentify.tables_of(prepared.plan))
@@ -76,7 +80,7 @@ def _bench(work: Work, prepared: Prepared) -> Bench:
         work,
         prepared.plan,
         looked_up,
-        Scanner(looked_up.study, prepared.subjects, prepared.plan),
+        scanner,
         folder,
         shelf.staging(work.gateway.settings.releases_folder, work.claim),
         max(1, rows),
@@ -94,12 +98,15 @@ def _table(bench: Bench, name: str, done: int) -> ReleaseTable:
     counted = _Counted()
     with Sealer(bench.staging / file, recipients.parse(work.request.terms.keys)) as sealer:
         changed = [column for column in treated.names if planned[column].act is not Act.KEEP]
-        out = writer(work.request.terms.format, treated, sealer.stream, name=name, label=table.label, changed=changed)
+        edges: Any = scanning.Edges(sealer.stream)
+        out = writer(work.request.terms.format, treated, edges, name=name, label=table.label, changed=changed)
         batches = _treated(bench, name, wanted, collected, counted, done)
         key = bench.lookups.study[name].subject_key
         for batch in order.by_pseudonym(batches, key, most_held=2 * work.gateway.settings.batch_rows, pruned=True):
             out.write(batch)
         out.close()
+        bench.scanner.scan_document(edges.metadata(work.request.terms.format), Place(name))
+        bench.scanner.verdict()
     sealed = work.gateway.keys.derive("at-rest")
     value = _value(name, file, treated, counted, sealer.sealed)
     contribution = at_rest.seal(collected.contribution(), sealed, measuring.context(work, name))
@@ -122,6 +129,7 @@ def _treated(
     for batch in bench.work.source.batches(name, wanted):
         result = treat.treat_counted(bench.lookups, name, batch, counted.read)
         bench.scanner.scan(name, result.batch)
+        bench.scanner.see_moves(name, batch, result.batch)
         bench.scanner.verdict()
         collected.add(name, result.batch)
         counted.tally += result.tally
