@@ -87,8 +87,8 @@ class Search:
     def settle(self, node: Node, must: int) -> None:
         """A node whose loss is known, and how many subjects it must blank."""
         self.bound[node] = np.inf
-        above = self.most[_above(node)]
-        np.minimum(above, must, out=above)
+        above = _above(node)
+        self.most[above] = np.minimum(self.most[above], must)
 
     def mask(self, table: ClassTable) -> npt.NDArray[np.bool_]:
         """Per subject, whether the best recoding blanks its cells."""
@@ -113,11 +113,9 @@ class Search:
         gone: subjects of each class who must be blanked in every finer recoding too.
         """
         if self.sized is not None:
-            for box, least in (
-                (self.bound[_below(node)], self.sized.below(sizes, gone)),
-                (self.bound[_above(node)], self.sized.above(sizes)),
-            ):
-                np.maximum(box, least, out=box)
+            known = ((_below(node), self.sized.below(sizes, gone)), (_above(node), self.sized.above(sizes)))
+            for box, least in known:
+                self.bound[box] = np.maximum(self.bound[box], least)
 
     def probe(self, node: Node) -> None:
         """Find by halving the lowest node on a path to the top that blanks few: a first answer, and much learnt."""

@@ -151,6 +151,14 @@ def test_all_alike_and_one_subject_stay_as_they_are():
         assert not found.blanked.any()
 
 
+@pytest.mark.parametrize("loss", list(Loss))
+def test_without_quasi_identifiers_nothing_is_recoded(loss):
+    table = table_of(["1", "2", "3"], [], np.zeros((3, 0), dtype=np.int32), [])
+    found = optimal(table, {}, Safeguards(k=3), loss=loss)
+    assert found.levels == {}
+    assert not found.blanked.any()
+
+
 def test_an_average_risk_is_compared_exactly():
     rows = [("a",)] * 10 + [("b",)] * 10
     table, ladders = study_of(rows)
