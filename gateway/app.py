@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager, contextmanager
 from fastapi import FastAPI
 
 from gateway import audit, logs, worker
-from gateway.actions import logkeeping
+from gateway.actions import logkeeping, standing
 from gateway.api import audit as audit_routes
 from gateway.api import datasets, examples, log, problems, releases, requests
 from gateway.context import Gateway
@@ -49,6 +49,7 @@ def build(gateway: Gateway, *, with_worker: bool = False) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        standing.note_changes(gateway)
         with _log_kept(gateway):
             stop = threading.Event()
             thread = threading.Thread(target=worker.serve, args=(gateway, stop), name="worker")

@@ -2,8 +2,8 @@
 
 import functools
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 
 from gateway import audit, settings
 from gateway.crypto import keys
@@ -24,6 +24,33 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+QUIET = timedelta(minutes=15)
+
+
+class Arrivals:
+    """Who has called lately: a session of calls begins with a first one, and again after a quarter of an hour's quiet.
+
+    Kept by each process for itself: a process that was started again sees everyone arrive anew.
+    """
+
+    def __init__(self) -> None:
+        self._last: dict[str, datetime] = {}
+
+    def begins(self, who: str, now: datetime) -> bool:
+        """Whether a call of `who` begins a session."""
+        last = self._last.get(who)
+        return last is None or not last <= now < last + QUIET
+
+    def came(self, who: str, now: datetime) -> None:
+        """Remember a call, once its beginning is in the log."""
+        if len(self._last) > MOST_REMEMBERED:
+            self._last.clear()
+        self._last[who] = now
+
+
+MOST_REMEMBERED = 10_000
+
+
 @dataclass(frozen=True, slots=True)
 class Gateway:
     """The parts that actions work with. Time is asked of `now`, so that tests and replays can set it."""
@@ -35,6 +62,7 @@ class Gateway:
     enforcer: Enforcer
     signer: audit.Signer
     now: Clock
+    arrivals: Arrivals = field(default_factory=Arrivals)
 
     @property
     def witness(self) -> audit.Cosigner:

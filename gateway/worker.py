@@ -11,7 +11,7 @@ import time
 import pyarrow as pa
 
 from gateway import logs
-from gateway.actions import logkeeping, releases
+from gateway.actions import logkeeping, releases, standing
 from gateway.actions.guard import translate
 from gateway.context import Gateway
 from gateway.domain.actor import Actor
@@ -68,6 +68,7 @@ def serve(gateway: Gateway, stop: threading.Event) -> None:
     """Work until `stop` is set. Between releases, end those whose time is over and publish and date the log."""
     name, log, dating = owner(), logs.logger("worker"), logkeeping.Dating()
     log.info("worker started", worker=name)
+    standing.note_changes(gateway)
     while not stop.is_set():
         try:
             if work_once(gateway, name=name) is None:

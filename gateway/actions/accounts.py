@@ -191,29 +191,52 @@ def revoke_token(gateway: Gateway, actor: Actor, *, token: str) -> None:
 
 
 def sign_in(gateway: Gateway, secret: str) -> Actor:
-    """The actor of a bearer token. Failures are logged, without the token.
+    """The actor of a bearer token. The first call of a session is logged, and each failure, without the token.
 
     Raises:
         NotAllowed: the token is unknown, ended or revoked, or its account disabled; all look the same.
     """
-    actor = _owner(gateway, hashlib.sha256(secret.encode()).hexdigest()) if secret else None
+    token, actor = _owner(gateway, hashlib.sha256(secret.encode()).hexdigest()) if secret else ("", None)
+    now = gateway.now()
     if actor is None:
         event = Event(EventKind.SIGN_IN, ANONYMOUS.id, Outcome.REFUSED, facts={"method": "token"})
-        gateway.store.record(event, now=gateway.now())
+        gateway.store.record(event, now=now)
         raise NotAllowed(
             "the token is missing, unknown, ended or revoked",
             rule="sign-in",
             cure="send `Authorization: Bearer …` with a token from `gateway users token`",
         )
+    if gateway.arrivals.begins(token, now):
+        about = {"user": actor.id, "token": token}
+        gateway.store.record(Event(EventKind.SIGN_IN, actor.id, about=about, facts={"method": "token"}), now=now)
+    gateway.arrivals.came(token, now)
     return actor
 
 
-def _owner(gateway: Gateway, digest: str) -> Actor | None:
-    """Whom a token that still holds belongs to, with its scopes; None also if the account is disabled."""
+def sign_in_locally(gateway: Gateway, account: str, *, system_user: str) -> Actor:
+    """The actor of a command on this machine; who ran it, as the system knows them, is logged where it can be erased.
+
+    Raises:
+        NotFound: there is no such account.
+    """
+    actor = local_actor(gateway, account)
+    event = Event(
+        EventKind.SIGN_IN,
+        actor.id,
+        about={"user": actor.id},
+        facts={"method": "command line"},
+        personal={"system_user": system_user},
+    )
+    gateway.store.record(event, now=gateway.now())
+    return actor
+
+
+def _owner(gateway: Gateway, digest: str) -> tuple[str, Actor | None]:
+    """A token's id, and whom it belongs to, with its scopes; None if it holds no more or the account is disabled."""
     held = gateway.store.token(sha256=digest)
     if held is None or held.revoked or held.expires <= gateway.now():
-        return None
+        return "", None
     try:
-        return replace(gateway.store.actor(held.account), scopes=frozenset(held.scopes) or None)
+        return held.id, replace(gateway.store.actor(held.account), scopes=frozenset(held.scopes) or None)
     except NotFound:
-        return None
+        return "", None

@@ -1,5 +1,6 @@
 """What every command needs: the gateway of these settings, who acts, and how answers are written."""
 
+import getpass
 import json
 import os
 import textwrap
@@ -15,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gateway import settings
-from gateway.actions import accounts
+from gateway.actions import accounts, standing
 from gateway.actions.guard import note
 from gateway.context import Gateway, open_gateway
 from gateway.domain.actor import Actor
@@ -54,7 +55,16 @@ def begin(user: str = LOCAL_ACCOUNT) -> Session:
     gateway = open_gateway(settings.load())
     if not gateway.store.accounts():
         accounts.found(gateway, steward=LOCAL_ACCOUNT, name=os.environ.get("USER", "local steward"))
-    return Session(gateway, accounts.local_actor(gateway, user))
+    standing.note_changes(gateway)
+    return Session(gateway, accounts.sign_in_locally(gateway, user, system_user=_system_user()))
+
+
+def _system_user() -> str:
+    """Whoever runs this command, as the system knows them."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # a user id without a name, as in containers
+        return str(os.getuid())
 
 
 @contextmanager

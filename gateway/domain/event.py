@@ -21,6 +21,8 @@ class EventKind(StrEnum):
     USER_DISABLED = "user.disabled"
     USER_ENABLED = "user.enabled"
     KEY_USED = "key.used"
+    KEY_CHANGED = "key.changed"
+    POLICY_CHANGED = "policy.changed"
     DATASET_ADDED = "dataset.added"
     DATASET_ACCEPTED = "dataset.accepted"
     DATASET_CHECKED = "dataset.checked"
@@ -88,13 +90,15 @@ MEANING: Mapping[EventKind, str] = {
     EventKind.ROLE_REVOKED: "a role was taken away",
     EventKind.TOKEN_ISSUED: "an API token was issued; its scopes and end",
     EventKind.TOKEN_REVOKED: "an API token was ended early",
-    EventKind.SIGN_IN: "someone came with a token that is missing, unknown, ended or revoked",
+    EventKind.SIGN_IN: "someone came in, by token, password or command line; or was turned away",
     EventKind.SIGN_OUT: "a session of the pages was ended by its owner",
     EventKind.PASSWORD_CHANGED: "a password was set, by its owner or by an operator; the account's sessions ended",
     EventKind.SECOND_FACTOR_SET: "a second factor was enrolled",
     EventKind.USER_DISABLED: "an account was disabled; its tokens and sessions hold no more",
     EventKind.USER_ENABLED: "a disabled account was let in again",
-    EventKind.KEY_USED: "a signing key of the gateway was used; its fingerprint and what for",
+    EventKind.KEY_USED: "a key of the gateway was used; its fingerprint and what for",
+    EventKind.KEY_CHANGED: "a signing key is new, or another than before; the fingerprints of all",
+    EventKind.POLICY_CHANGED: "the rules, or who may do what, are others than before; digests of both",
     EventKind.DATASET_ADDED: "a study or its new content was registered; version and content digest",
     EventKind.DATASET_ACCEPTED: "the certain proposals of a column file were taken",
     EventKind.DATASET_CHECKED: "a column file was read again; the version that follows",

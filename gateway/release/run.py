@@ -77,6 +77,10 @@ def _go_on(work: Work) -> None:
     """The steps in order, from the first that is not stored."""
     prepared: Prepared | None = None
     scanner: Scanner | None = None
+    if work.release.step in {Step.QUEUED, Step.PREPARED}:
+        facts = {"key": work.gateway.keys.derive("fingerprint/projects")[:16].hex(), "for": "pseudonyms and dates"}
+        used = Event(EventKind.KEY_USED, SYSTEM.id, about=work.about, facts=dict(facts))
+        work.gateway.store.record(used, now=work.gateway.now())
     if work.release.step is Step.QUEUED:
         shelf.empty(work.gateway.settings.releases_folder, work.claim)
         work, prepared = prepare.prepare(work)
