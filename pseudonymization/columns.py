@@ -129,6 +129,9 @@ class ColumnRef:
     column: str
     qualifier: str = ""
 
+    def __str__(self) -> str:
+        return f"{self.table}.{self.column}" + (f":{self.qualifier}" if self.qualifier else "")
+
 
 @dataclass(frozen=True, slots=True)
 class Study:

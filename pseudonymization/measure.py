@@ -6,7 +6,7 @@ so that a fault there cannot vouch for itself. What it stores between steps are 
 
 import hashlib
 import io
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -44,16 +44,35 @@ class Measured:
         return {**asdict(self), "histogram": dict(self.histogram)}
 
 
+@dataclass(frozen=True, slots=True)
+class Qualified:
+    """A quasi-identifier among the qualifiers of a table: where `by` is `name`, `values` holds one of `attribute`."""
+
+    by: str
+    name: str
+    values: str
+    attribute: str
+
+
 class Collector:
     """Collects what an attacker can see of each subject: the distinct values of each quasi-identifier.
 
     quasi: names of the quasi-identifiers, in whatever table they stand. subjects: table → name of its subject column;
     tables not named have no subjects and are passed over. key: secret of the release, under which contributions are
-    digested; contributions of one release must share it. Memory grows with distinct (subject, value) pairs.
+    digested; contributions of one release must share it. qualified: table → quasi-identifiers that stand among its
+    qualifiers, each taken as one more value of its attribute. Memory grows with distinct (subject, value) pairs.
     """
 
-    def __init__(self, quasi: Iterable[str], subjects: Mapping[str, str], *, key: bytes = b"") -> None:
+    def __init__(
+        self,
+        quasi: Iterable[str],
+        subjects: Mapping[str, str],
+        *,
+        qualified: Mapping[str, Sequence[Qualified]] | None = None,
+        key: bytes = b"",
+    ) -> None:
         self._quasi, self._subjects = tuple(quasi), dict(subjects)
+        self._qualified = dict(qualified or {})
         self._key = hashlib.blake2b(key, digest_size=32, person=b"measure").digest()
         self._fresh: dict[str, pa.Table] = {}
         self._stored: dict[str, pa.Table] = {}
@@ -72,6 +91,11 @@ class Collector:
         self._take("", subject, (np.zeros(batch.num_rows, dtype=np.int64), pa.array([""])))
         for name in here:
             self._take(name, subject, _coded(batch.column(batch.schema.names.index(name))))
+        for part in self._qualified.get(table, ()):
+            names, texts = _coded(batch.column(batch.schema.names.index(part.by)))
+            rows = pc.equal(texts, part.name).to_numpy(zero_copy_only=False)[names]
+            values, known = _coded(batch.column(batch.schema.names.index(part.values)))
+            self._take(part.attribute, (subject[0][rows], subject[1]), (values[rows], known))
 
     def _take(self, name: str, subject: _Coded, value: _Coded) -> None:
         (who, subjects), (what, values) = subject, value

@@ -15,7 +15,7 @@ from gateway.domain.dataset import Dataset, DatasetVersion
 from gateway.domain.event import Event, EventKind
 from gateway.errors import Invalid, NotFound
 from gateway.formats import content_digest, digests, scan
-from pseudonymization.columns import ColumnRef, Role, Study
+from pseudonymization.columns import Column, ColumnRef, Role, Study
 
 # Columns that are never released as things stand, each with the reason; `("", "country")` is the study's country.
 Waiting = Sequence[tuple[ColumnRef, str]]
@@ -157,8 +157,17 @@ def _merged(held: str, proposed: Study) -> Study:
     for table in proposed.tables:
         before = next((t for t in standing.tables if t.name == table.name), None)
         known = {column.name: column for column in before.columns} if before else {}
-        tables.append(replace(table, columns=tuple(known.get(c.name, c) for c in table.columns)))
+        tables.append(replace(table, columns=tuple(_kept(known.get(c.name), c) for c in table.columns)))
     return replace(standing, tables=tuple(tables), country=standing.country or proposed.country)
+
+
+def _kept(standing: Column | None, proposed: Column) -> Column:
+    """The steward's line for a column, with proposals for the qualifiers that it does not know yet."""
+    if standing is None:
+        return proposed
+    known = {part.name for part in standing.qualifiers}
+    new = tuple(part for part in proposed.qualifiers if part.name not in known)
+    return replace(standing, qualifiers=(*standing.qualifiers, *new)) if standing.qualifiers else standing
 
 
 def _version(gateway: Gateway, path: Path, key: str, study: Study) -> DatasetVersion:
@@ -266,18 +275,21 @@ def show(gateway: Gateway, actor: Actor, key: str) -> tuple[Dataset, list[dict[s
             "name": table.name,
             "label": table.label,
             "domain": table.domain,
-            "columns": [
-                {
-                    "name": column.name,
-                    "label": column.label,
-                    "role": column.role.value,
-                    "kind": column.kind.value,
-                    "handling": column.handling.value if column.handling else None,
-                    "because": column.because,
-                }
-                for column in table.columns
-            ],
+            "columns": [_told(column) for column in table.columns],
         }
         for table in study.tables
     ]
     return dataset, tables
+
+
+def _told(column: Column) -> dict[str, Any]:
+    """A column as people read it; with its qualifiers, if it holds such."""
+    told = {
+        "name": column.name,
+        "label": column.label,
+        "role": column.role.value,
+        "kind": column.kind.value,
+        "handling": column.handling.value if column.handling else None,
+        "because": column.because,
+    }
+    return told | ({"qualifiers": [_told(part) for part in column.qualifiers]} if column.qualifiers else {})

@@ -133,8 +133,9 @@ class ColumnProfile:
 class TableProfile:
     """One table: its columns' profiles, and the column that says whose row it is, if one does.
 
-    `qualifiers` are the variable names that QNAM of a SUPP-- table lists; `domains` the distinct values of DOMAIN (of
-    RDOMAIN in a SUPP-- table), which are one unless tables were put together that do not belong together.
+    `qualified` are the profiles of QVAL of a SUPP-- table for each variable that QNAM names; `domains` the distinct
+    values of DOMAIN (of RDOMAIN in a SUPP-- table), which are one unless tables were put together that do not belong
+    together.
     """
 
     name: str
@@ -144,7 +145,7 @@ class TableProfile:
     subject_key: str | None
     columns: tuple[ColumnProfile, ...]
     labels: tuple[str, ...]
-    qualifiers: tuple[str, ...] = ()
+    qualified: tuple[ColumnProfile, ...] = ()
     domains: tuple[str, ...] = ()
 
     def __getitem__(self, name: str) -> ColumnProfile:
@@ -287,18 +288,29 @@ def profile(table: TableLike, subject_key: str | None, ids: IdSet) -> TableProfi
     `subject_key` names the column that says whose row it is, if one does; `ids` are the ids of all subjects.
     """
     columns = {f.name: _Column(kind_of(f.type), ids) for f in table.schema}
+    qualified: dict[str, _Column] = {}
     numbers: dict[str, int] = {}
     for batch in table.batches():
         subjects = _numbered(batch.column(subject_key), numbers) if subject_key else None
         for name, values in zip(batch.schema.names, batch.columns, strict=True):
             columns[name].add(values, subjects, len(numbers))
-    done = tuple(column.profile(name, table.rows, subjects=subject_key is not None) for name, column in columns.items())
+        if columns.keys() >= {"QNAM", "QVAL"}:
+            _qualify(qualified, batch.column("QNAM"), batch.column("QVAL"), ids)
+    by_subject = subject_key is not None
+    done = tuple(column.profile(name, table.rows, subjects=by_subject) for name, column in columns.items())
     labels = tuple((f.metadata or {}).get(b"label", b"").decode() for f in table.schema)
-    qualifiers = tuple(sorted(distinct_texts(table, "QNAM"))) if "QNAM" in columns else ()
+    parts = tuple(qualified[name].profile(name, table.rows, subjects=False) for name in sorted(qualified))
     domains = _domains(table)
-    return TableProfile(
-        table.name, table.domain, table.label, table.rows, subject_key, done, labels, qualifiers, domains
-    )
+    return TableProfile(table.name, table.domain, table.label, table.rows, subject_key, done, labels, parts, domains)
+
+
+def _qualify(found: dict[str, _Column], names: pa.Array, values: pa.Array, ids: IdSet) -> None:
+    """Take in a batch of qualifier values, each with the variable that its row names."""
+    texts = values.cast(pa.string())
+    for name in pc.unique(names.cast(pa.string())).to_pylist():
+        if name:
+            rows = texts.filter(pc.equal(names.cast(pa.string()), name))
+            found.setdefault(name, _Column(Kind.TEXT, ids)).add(rows, None, 0)
 
 
 def _domains(table: TableLike) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from gateway.catalogue.profile import ColumnProfile, TableProfile
-from gateway.catalogue.rules import rules_for, variable_rules
+from gateway.catalogue.rules import QUALIFIERS, Rule, rules_for, variable_rules
 from gateway.catalogue.vocabulary import Treatment
 from pseudonymization.columns import Column, ColumnRef, Handling, Kind, Role, Study, Table
 
@@ -63,20 +63,42 @@ def _column(table: TableProfile, column: ColumnProfile) -> Column:
     if column.name == table.subject_key and not _dropped(table):
         certain = column.name.upper() not in _DOUBTFUL_KEYS
         return _says(column, Role.SUBJECT_KEY, "says whose row it is", certain=certain)
+    if column.name == "QVAL" and table.qualified:
+        return _qualifiers(table)
     for rule in variable_rules():
         if rule.fits(table, column):
-            proposed = Column(
-                column.name,
-                rule.role,
-                column.kind,
-                handling=rule.handling,
-                hierarchy=rule.hierarchy,
-                namespace=rule.namespace,
-                certain=rule.certain,
-                because=f"{rule.because} ({rule.source})",
-            )
-            return _checked(table, column, proposed)
+            return _checked(table, column, _ruled(column, rule))
     return _checked(table, column, _by_content(table, column))
+
+
+def _ruled(column: ColumnProfile, rule: Rule) -> Column:
+    """What a rule proposes for a column."""
+    return Column(
+        column.name,
+        rule.role,
+        column.kind,
+        handling=rule.handling,
+        hierarchy=rule.hierarchy,
+        namespace=rule.namespace,
+        certain=rule.certain,
+        because=f"{rule.because} ({rule.source})",
+        follows=rule.follows,
+    )
+
+
+def _qualifiers(table: TableProfile) -> Column:
+    """QVAL of a SUPP-- table: one proposal for each variable that QNAM names, by the rules of the parent domain."""
+    parent = replace(table, domain=table.domain.removeprefix("SUPP") or table.domain)
+    parts = []
+    for part in table.qualified:
+        fitting = (
+            rule
+            for rule in variable_rules(QUALIFIERS)
+            if rule.fits(table if rule.section == "qualifiers" else parent, part)
+        )
+        parts.append(_checked(table, part, _ruled(part, next(fitting))))
+    because = "each value by the variable that QNAM names (PHUSE)"
+    return Column("QVAL", Role.QUALIFIER, because=because, by="QNAM", qualifiers=tuple(parts))
 
 
 def _dropped(table: TableProfile) -> bool:

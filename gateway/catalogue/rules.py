@@ -8,7 +8,7 @@ of the lines, so exceptions stand before patterns. A line says:
   when         what the column's profile must show, one of `_TESTS`; `not-` before a word denies it
   class, rule  how far it identifies, and what is done: the words of `vocabulary`
   alternative  the rule for another audience or a poorer column, where the standard names one
-  role, handling, hierarchy, namespace   of the column file, where the rule does not imply them
+  role, handling, hierarchy, namespace, follows   of the column file, where the rule does not imply them
   certain      false: proposed, but a steward must settle it
   source       PHUSE: De-Identification Standard for SDTM 3.2, v1.01 (2015); SDTMIG, ADaMIG = CDISC guides; own: ours
   verified     true: the rule was read in its source, or in a text that quotes it; else it is the field's custom
@@ -52,7 +52,7 @@ _TESTS: Mapping[str, Callable[[TableProfile, ColumnProfile], bool]] = MappingPro
         "no-ids": lambda _, c: c.ids == 0,
         "empty": lambda _, c: c.empty,
         "numbers": lambda _, c: c.kind is Kind.NUMBER or c.number >= 0.999,
-        "risky": lambda t, _: any(RISKY_QUALIFIERS.search(name.upper()) for name in t.qualifiers),
+        "risky": lambda _, c: RISKY_QUALIFIERS.search(c.name.upper()) is not None,
         "subject": lambda t, _: t.subject_key is not None,
         "no-subject": lambda t, _: t.subject_key is None,
     }
@@ -62,9 +62,23 @@ SECTIONS = (
     "dates", "words", "terms", "findings", "structure",
 )  # fmt: skip
 """The files of the rule table, in the order in which they are asked."""
+QUALIFIERS = ("qualifiers", *SECTIONS, "unnamed")
+"""The same for what a supplemental qualifier names: its own rules stand around them."""
 _NEEDED = ("match", "class", "rule", "because", "source")
 _FIELDS = frozenset(
-    {*_NEEDED, "domains", "when", "alternative", "role", "handling", "hierarchy", "namespace", "certain", "verified"}
+    {
+        *_NEEDED,
+        "domains",
+        "when",
+        "alternative",
+        "role",
+        "handling",
+        "hierarchy",
+        "namespace",
+        "follows",
+        "certain",
+        "verified",
+    }
 )
 
 
@@ -84,6 +98,7 @@ class Rule:
     handling: Handling | None
     hierarchy: str
     namespace: str
+    follows: str
     certain: bool
     because: str
     source: str
@@ -121,8 +136,8 @@ def _pattern(text: str) -> re.Pattern[str]:
 
 
 @cache
-def variable_rules() -> tuple[Rule, ...]:
-    """The whole rule table, in order.
+def variable_rules(sections: tuple[str, ...] = SECTIONS) -> tuple[Rule, ...]:
+    """The rule table, in order.
 
     Raises:
         Broken: a file that is shipped with the gateway has a fault.
@@ -130,14 +145,15 @@ def variable_rules() -> tuple[Rule, ...]:
     folder = resources.files("gateway.catalogue").joinpath("variables")
     return tuple(
         rule
-        for section in SECTIONS
+        for section in sections
         for rule in parse(folder.joinpath(f"{section}.yaml").read_text(encoding="utf-8"), section)
     )
 
 
 def rules_for(domain: str = "") -> tuple[Rule, ...]:
     """The rules that can decide in a domain, in order; all without one."""
-    return tuple(rule for rule in variable_rules() if not domain or rule.holds_in(domain))
+    sections = QUALIFIERS if not domain or domain.startswith("SUPP") else SECTIONS
+    return tuple(rule for rule in variable_rules(sections) if not domain or rule.holds_in(domain))
 
 
 def parse(text: str, section: str = "") -> tuple[Rule, ...]:
@@ -173,6 +189,7 @@ def _rule(section: str, number: int, line: Mapping[str, Any]) -> Rule:
         handling=Handling(line["handling"]) if "handling" in line else handling,
         hierarchy=line.get("hierarchy", ""),
         namespace=line.get("namespace", ""),
+        follows=line.get("follows", ""),
         certain=line.get("certain", True),
         because=line["because"],
         source=line["source"],

@@ -1,7 +1,7 @@
 """`gateway datasets`: register studies, settle their columns, look at them."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from csv import DictWriter
 from pathlib import Path
 from typing import Annotated, Any
@@ -69,11 +69,13 @@ def check(key: Key, user: AsUser = LOCAL_ACCOUNT, json: AsJson = False) -> None:
 def _say(session: Session, dataset: Dataset, waiting: Waiting, *, json: bool) -> None:
     file = datasets.column_file(session.gateway, dataset.id)
     if json:
-        unresolved = [{"table": ref.table, "column": ref.column, "why": why} for ref, why in waiting]
+        unresolved = [
+            {"table": ref.table, "column": ref.column, "qualifier": ref.qualifier, "why": why} for ref, why in waiting
+        ]
         say_json({**dataset_view(dataset), "column_file": str(file), "waiting": unresolved})
         return
     out.print(f"{dataset.id}: version {dataset.version.id[:16]}, column file {file}", soft_wrap=True)
-    rows = [(ref.table, ref.column, why) for ref, why in waiting]
+    rows = [(ref.table, f"{ref.column}:{ref.qualifier}".rstrip(":"), why) for ref, why in waiting]
     empty = "all columns are settled"
     say_table("Unresolved: never released until settled", ("table", "column", "why"), rows, empty=empty, wrap=("why",))
     if rows:
@@ -145,9 +147,17 @@ def show(key: Key, user: AsUser = LOCAL_ACCOUNT, json: AsJson = False) -> None:
         return
     for table in tables:
         out.print()
-        rows = [(c["name"], _role(c), c["label"], c["because"]) for c in table["columns"]]
+        rows = [(c["name"], _role(c), c["label"], c["because"]) for c in _lines(table["columns"])]
         names, wrap = ("column", "role", "label", "because"), ("label", "because")
         say_table(f"{table['name']} {table['label']}", names, rows, empty="no columns", wrap=wrap)
+
+
+def _lines(columns: Sequence[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+    """Each column, and after it its qualifiers as `QVAL:RACE1`."""
+    for column in columns:
+        yield column
+        for part in column.get("qualifiers", ()):
+            yield {**part, "name": f"{column['name']}:{part['name']}"}
 
 
 def _role(column: Mapping[str, Any]) -> str:

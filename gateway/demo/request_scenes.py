@@ -32,14 +32,14 @@ def register(scene: Scene) -> None:
         reply = scene.doors(RESEARCHER).ask(
             "POST", "/v1/requests", {**MAIN.document(_key(scene), scene.take), "tables": early}
         )
-        tell.refused(f"{RESEARCHER.name} already asks for {refs[0].table}.{refs[0].column}", reply.problem)
+        tell.refused(f"{RESEARCHER.name} already asks for {refs[0]}", reply.problem)
         settle(file, refs)
-        rows = [(f"{ref.table}.{ref.column}", f"{choice(ref)[0]}, {choice(ref)[1]}", choice(ref)[2]) for ref in refs]
+        rows = [(str(ref), f"{choice(ref)[0]}, {choice(ref)[1]}", choice(ref)[2]) for ref in refs]
         tell.did("she looks at the data and edits the column file", f"{file}")
         tell.table(("column", "settled as", "because"), rows)
     dataset, left = datasets.check(gateway, steward, DATASET)
     tell.did(f"gateway datasets check {DATASET}", f"{len(left)} unresolved; version {dataset.version.id[:16]}")
-    scene.found["settled"] = [f"{ref.table}.{ref.column}" for ref in refs]
+    scene.found["settled"] = [str(ref) for ref in refs]
     scene.found["unresolved"] = len(left)
     scene.found["look"]["column file"] = str(file)
 

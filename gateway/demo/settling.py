@@ -13,12 +13,12 @@ CHOICES: Mapping[tuple[str, str], _Choice] = {
     ("SUPPAE", "QVAL"): (
         Role.FREE_TEXT,
         Handling.REMOVE,
-        "comments of the site and dates of admission stand among the flags: no value leaves",
+        "words of the site stand in this qualifier: no value leaves",
     ),
     ("SUPPDM", "QVAL"): (
-        Role.DIRECT,
+        Role.SENSITIVE,
         Handling.REMOVE,
-        "the races behind MULTIPLE stand among population flags: rare combinations single people out",
+        "a qualifier that nobody has looked at closely: no value leaves",
     ),
 }
 _UNSEEN: _Choice = (Role.DIRECT, Handling.REMOVE, "nobody has looked at it closely: it does not leave")
@@ -36,18 +36,19 @@ def settle(file: Path, waiting: Sequence[ColumnRef]) -> None:
     tables = tuple(
         replace(
             table,
-            columns=tuple(
-                _settled(column, ColumnRef(table.name, column.name))
-                if ColumnRef(table.name, column.name) in waiting
-                else column
-                for column in table.columns
-            ),
+            columns=tuple(_settled(column, ColumnRef(table.name, column.name), waiting) for column in table.columns),
         )
         for table in study.tables
     )
     file.write_text(columnfile.dumps(replace(study, tables=tables), previous=held), "utf-8")
 
 
-def _settled(column: Column, ref: ColumnRef) -> Column:
+def _settled(column: Column, ref: ColumnRef, waiting: Sequence[ColumnRef]) -> Column:
+    """The column, or the qualifiers in it, as the steward has chosen; what does not wait stays as it is."""
+    parts = tuple(_settled(part, replace(ref, qualifier=part.name), waiting) for part in column.qualifiers)
+    if ref not in waiting:
+        return replace(column, qualifiers=parts)
     role, handling, because = choice(ref)
-    return replace(column, role=role, handling=handling, certain=True, because=because)
+    return replace(
+        column, role=role, handling=handling, certain=True, because=because, by="", qualifiers=(), follows=""
+    )

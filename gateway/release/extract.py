@@ -59,12 +59,15 @@ def _cut(table: Table, wanted: tuple[str, ...] | None) -> Table:
                 place=f"tables.{table.name}",
                 cure="see its columns with `gateway datasets show`",
             )
-    keep = {*wanted, table.subject_key}
+    keep = {*wanted, table.subject_key, *(column.by for column in table.columns if column.name in wanted)}
     return replace(table, columns=tuple(column for column in table.columns if column.name in keep))
 
 
 def _resolved(tables: Sequence[Table]) -> None:
     waiting = [f"{t.name}.{c.name}" for t in tables for c in t.columns if _unresolved(c)]
+    waiting += [
+        f"{t.name}.{c.name}:{p.name}" for t in tables for c in t.columns for p in c.qualifiers if _unresolved(p)
+    ]
     if waiting:
         shown = ", ".join(waiting[:5]) + (" …" if len(waiting) > 5 else "")
         raise Invalid(

@@ -66,14 +66,15 @@ def build(
 
 
 def columns(plan: Plan, policy: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The plan's columns, each with the rules that won for it."""
+    """The plan's columns, each with the rules that won for it; a column of qualifier values, then each qualifier."""
     found = []
-    for column in plan.columns:
+    for whole, column in [(outer, inner) for outer in plan.columns for inner in (outer, *outer.parts)]:
         rules = {rule for field in _FIELDS.get(column.role, ()) for rule in policy.get(field, {}).get("rules", ())}
         found.append(
             {
                 "table": column.table,
-                "column": column.column,
+                "column": whole.column,
+                "qualifier": "" if column is whole else column.column,
                 "role": column.role,
                 "treatment": column.act.value,
                 "detail": column.detail,

@@ -157,3 +157,58 @@ def test_layout_and_comments_do_not_change_the_version() -> None:
 
 def test_the_head_of_a_new_file_tells_the_steward_what_to_do() -> None:
     assert columnfile.dumps(small()).startswith("# Column file: what each column of the study is")
+
+
+QUALIFIED = """\
+format: 1
+study: s
+country: {constant: US}
+tables:
+  SUPPDM:
+    columns:
+      USUBJID: {role: subject_key}
+      QNAM: {role: kept}
+      QVAL:
+        role: qualifier
+        by: QNAM
+        qualifiers:
+          RACE1: {role: quasi, hierarchy: pool, follows: RACE}
+          ODD: {role: kept, certain: false, because: nobody knows}
+"""
+
+
+def test_a_column_of_qualifiers_has_a_line_for_each_and_comes_back_the_same() -> None:
+    study = loads(QUALIFIED, proposals=True)
+    column = study["SUPPDM"]["QVAL"]
+    assert (column.role, column.by, [part.name for part in column.qualifiers]) == (
+        Role.QUALIFIER, "QNAM", ["RACE1", "ODD"],
+    )  # fmt: skip
+    assert study.quasi_identifiers() == {"RACE": (ColumnRef("SUPPDM", "QVAL", "RACE1"),)}
+    text = dumps(study)
+    assert "          RACE1: {" in text
+    assert loads(text, proposals=True) == study
+
+
+def test_each_qualifier_is_settled_by_itself() -> None:
+    study = loads(QUALIFIED)
+    assert unresolved(study) == [(ColumnRef("SUPPDM", "QVAL", "ODD"), "proposed as kept: nobody knows")]
+    assert study.at(ColumnRef("SUPPDM", "QVAL", "RACE1")).role is Role.QUASI
+    waiting = loads(QUALIFIED.replace("study: s", "study: s\naccepted: false"))
+    assert waiting["SUPPDM"]["QVAL"].role is Role.UNRESOLVED
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "reason"),
+    [
+        ("        by: QNAM\n", "", 10, "needs `by` and `qualifiers`"),
+        ("by: QNAM", "by: NAME", 9, "goes by a column that is not there"),
+        ("role: quasi,", "role: subject_key,", 13, "cannot be a subject_key"),
+        ("{role: kept}", "{role: kept, by: QVAL}", 8, "needs `by` and `qualifiers`"),
+        ("follows: RACE", "folows: RACE", 13, "unknown field `folows`"),
+    ],
+)  # fmt: skip
+def test_a_fault_among_qualifiers_is_named_with_its_line(old: str, new: str, line: int, reason: str) -> None:
+    assert old in QUALIFIED
+    with pytest.raises(Invalid, match=reason) as caught:
+        loads(QUALIFIED.replace(old, new, 1), place="s.yaml")
+    assert caught.value.place == f"s.yaml:{line}"

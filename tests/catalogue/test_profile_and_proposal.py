@@ -63,7 +63,7 @@ def test_country_and_baseline_are_found_or_said_to_be_missing(proposed: Study, p
         ("EX", "EXTRT", Role.KEPT, None, ""), ("DS", "DSTERM", Role.FREE_TEXT, None, ""),
         ("MH", "MHTERM", Role.FREE_TEXT, None, ""),
         ("RELREC", "RELID", Role.DIRECT, Handling.EMBEDDED, ""), ("RELREC", "IDVARVAL", Role.KEPT, None, ""),
-        ("SUPPAE", "QVAL", Role.KEPT, None, ""), ("LB", "LBORRES", Role.KEPT, None, ""),
+        ("SUPPAE", "QVAL", Role.QUALIFIER, None, ""), ("LB", "LBORRES", Role.KEPT, None, ""),
         ("TS", "TSVAL", Role.KEPT, None, ""),
     ],
 )  # fmt: skip
@@ -127,7 +127,7 @@ SUPP = "STUDYID,RDOMAIN,USUBJID,IDVAR,IDVARVAL,QNAM,QLABEL,QVAL,QORIG,QEVAL\n"
     [
         ("AETRTEM", ["Y", "N"], Role.KEPT, True), ("COMPLT16", ["Y", "Y"], Role.KEPT, True),
         ("TOXICITY", ["GRADE 1", "GRADE 2"], Role.KEPT, True), ("AEXDAY", ["2014-01-02", "2014-01"], Role.DATE, True),
-        ("RACE1", ["WHITE", "ASIAN"], Role.DIRECT, False), ("AEDTC", ["2014-01-02", "2014-01"], Role.DIRECT, False),
+        ("RACE1", ["WHITE", "ASIAN"], Role.QUASI, True), ("AEDTC", ["2014-01-02", "2014-01"], Role.DATE, True),
         ("AEFLAG", ["Y", "see S-DE1-1001"], Role.FREE_TEXT, False),
         ("AEFLAG", ["Y", "seen by Dr. Smith"], Role.FREE_TEXT, False),
         ("AEFLAG", ["Y", "2014-01-02"], Role.FREE_TEXT, False),
@@ -138,8 +138,26 @@ def test_a_qualifier_value_is_kept_only_if_short_and_coded(
     study: Written, qnam: str, values: list[str], role: Role, certain: bool
 ) -> None:
     rows = "".join(f"S,AE,S-DE1-{i},AESEQ,{i - 1000},{qnam},Label,{values[i % 2]},CRF,\n" for i in range(1001, 1031))
-    found = of(study(dm=with_dm("AGE", "40"), suppae=SUPP + rows), "SUPPAE", "QVAL")
-    assert (found.role, found.certain) == (role, certain)
+    column = of(study(dm=with_dm("AGE", "40"), suppae=SUPP + rows), "SUPPAE", "QVAL")
+    assert (column.role, column.by) == (Role.QUALIFIER, "QNAM")
+    (found,) = column.qualifiers
+    assert (found.name, found.role, found.certain) == (qnam, role, certain)
+
+
+@pytest.mark.parametrize(
+    ("qnam", "role", "handling", "follows"),
+    [
+        ("RACE2", Role.QUASI, None, "RACE"), ("RACEOTH", Role.DIRECT, Handling.REMOVE, ""),
+        ("DMREFID", Role.DIRECT, Handling.RECODE, ""), ("EDUCLVL", Role.QUASI, None, ""),
+        ("SITENAM", Role.DIRECT, Handling.REMOVE, ""), ("SAFETY", Role.KEPT, None, ""),
+    ],
+)  # fmt: skip
+def test_a_qualifier_has_the_rule_of_its_name_in_the_parent_domain(
+    study: Written, qnam: str, role: Role, handling: Handling | None, follows: str
+) -> None:
+    rows = "".join(f"S,DM,S-DE1-{i},,,{qnam},L,V{i % 2},CRF,\n" for i in range(1001, 1031))
+    found = of(study(dm=with_dm("AGE", "40"), suppdm=SUPP + rows), "SUPPDM", "QVAL").qualifier(qnam)
+    assert (found.role, found.handling, found.follows) == (role, handling, follows)
 
 
 @pytest.mark.parametrize("values", [["E07", "E08"], ["1", "S-DE1-1001"]])

@@ -8,7 +8,7 @@ from gateway.actions.datasets import rule_table
 from gateway.catalogue.columnfile import accept, unresolved
 from gateway.catalogue.profile import profile_study
 from gateway.catalogue.propose import propose
-from gateway.catalogue.rules import SECTIONS, Rule, parse, rules_for, variable_rules
+from gateway.catalogue.rules import QUALIFIERS, SECTIONS, Rule, parse, rules_for, variable_rules
 from gateway.catalogue.vocabulary import MEANING, Class, Treatment, implied
 from gateway.errors import Broken
 from gateway.formats import Folder
@@ -91,7 +91,7 @@ def test_a_line_without_what_it_must_say_is_a_fault(field: str) -> None:
 
 def test_the_table_that_people_read_holds_every_rule_of_the_domain() -> None:
     everywhere, ex = rule_table(), rule_table("ex")
-    assert len(everywhere) == len(variable_rules())
+    assert len(everywhere) == len(variable_rules(QUALIFIERS))
     assert len(ex) < len(everywhere)
     assert any(row["because"] == "the study treatment" and row["domains"] == "EX, EC, EXP" for row in ex)
     assert not any(row["domains"] == "CO" for row in ex)

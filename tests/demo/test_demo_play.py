@@ -51,7 +51,7 @@ def test_the_log_is_sound_and_holds_every_refusal(played: Played) -> None:
 
 
 def test_unsettled_columns_are_settled_before_the_release(played: Played) -> None:
-    assert played.story["settled"] == ["SUPPAE.QVAL", "SUPPDM.QVAL"]
+    assert played.story["settled"] == ["SUPPAE.QVAL:AECOMM"]
     assert played.story["unresolved"] == 0
 
 
