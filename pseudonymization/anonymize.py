@@ -20,7 +20,7 @@ from pseudonymization.columns import Column, Role
 from pseudonymization.demands import Demands, diversity, models_of
 from pseudonymization.faults import Unresolved
 from pseudonymization.hierarchies import Ladder, ladder_for
-from pseudonymization.hierarchies.builders import from_file
+from pseudonymization.hierarchies.given import from_file, from_parents, to_csv
 from pseudonymization.local_recoding import Cells, LocalFound, recode_locally
 from pseudonymization.local_utility import local_utility
 from pseudonymization.objective import Loss
@@ -31,7 +31,18 @@ from pseudonymization.search import Found, optimal
 from pseudonymization.tables import BLANK, class_table, measured, read_table, rewritten
 from pseudonymization.utility import utility_of
 
-__all__ = ["Cells", "Demands", "Loss", "anonymize", "class_table", "k_of", "ladders_of", "read_table", "risk_report"]
+__all__ = [
+    "Cells",
+    "Demands",
+    "Loss",
+    "anonymize",
+    "class_table",
+    "k_of",
+    "ladders_of",
+    "proposal",
+    "read_table",
+    "risk_report",
+]
 
 Progress = Callable[[float, float], None]
 
@@ -48,11 +59,16 @@ def k_of(max_risk: float) -> int:
 
 
 def ladders_of(
-    table: ClassTable, folder: Path | None, safeguards: Safeguards, kinds: Mapping[str, str] | None = None
+    table: ClassTable,
+    folder: Path | None,
+    safeguards: Safeguards,
+    kinds: Mapping[str, str] | None = None,
+    content: pa.Table | None = None,
 ) -> dict[str, Ladder]:
     """A ladder per quasi-identifier: of the kind given, or from `folder/NAME.csv`, or proposed from the data.
 
-    kinds: per column what `hierarchies.ladder_for` reads, `interval:5` for instance.
+    kinds: per column what `hierarchies.ladder_for` reads, `interval:5` for instance; or `parents:AEHLT,AESOC`, columns
+    of `content` that tell each value's parent, its parent and so on.
 
     Raises:
         Unresolved, Unreadable: a hierarchy does not fit the values, or is given for a column that is none of these.
@@ -64,10 +80,33 @@ def ladders_of(
         path, kind = folder / f"{name}.csv" if folder else None, (kinds or {}).get(name, "")
         if not kind and path is not None and path.exists():
             found[name] = from_file(name, path, table.domains[at])
+        elif kind.startswith("parents:") and content is not None:
+            found[name] = parents_ladder(content, name, table.domains[at], kind.removeprefix("parents:").split(","))
         else:
             column = Column(name, Role.QUASI, hierarchy=kind)
             found[name] = ladder_for(column, table.domains[at], table.counts(name), safeguards, folder=folder)
     return found
+
+
+def parents_ladder(content: pa.Table, name: str, domain: Sequence[str], parents: Sequence[str]) -> Ladder:
+    """The hierarchy that columns of a table tell; see `hierarchies.given.from_parents`.
+
+    Raises:
+        Unresolved: a column is not in the table, or a value has two parents.
+    """
+    held = class_table(content, [name, *parents])
+    rows = [[domain[code] for domain, code in zip(held.domains, row, strict=True)] for row in held.rows.tolist()]
+    return from_parents(name, domain, rows, parents)
+
+
+def proposal(content: pa.Table, name: str, kind: str = "") -> str:
+    """A hierarchy of a column as a file, proposed from the data or of the kind given (see `ladders_of`).
+
+    Raises:
+        Unresolved, Unreadable: no such column, or no such hierarchy of its values.
+    """
+    table = class_table(content, [name])
+    return to_csv(ladders_of(table, None, Safeguards(), {name: kind}, content)[name])
 
 
 def anonymize(
@@ -108,7 +147,7 @@ def anonymize(
     content = read_table(source) if isinstance(source, Path) else source
     asked = demands or Demands()
     table, against = _against(class_table(content, quasi, subject), population, k_map, delta_presence)
-    ladders = ladders_of(table, hierarchies, safeguards, kinds)
+    ladders = ladders_of(table, hierarchies, safeguards, kinds, content)
     _levels_exist(ladders, fixed or {}, forbidden or {})
     models, codes = models_of(content, table, sensitive, asked, hierarchies, subject)
     steered: dict[str, Any] = {"weights": weights, "fixed": fixed, "forbidden": forbidden}

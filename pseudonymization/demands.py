@@ -17,7 +17,7 @@ import pyarrow as pa
 from pseudonymization.classes import ClassTable
 from pseudonymization.faults import Unreachable, Unresolved
 from pseudonymization.hierarchies import MISSING, Ladder
-from pseudonymization.hierarchies.builders import from_file
+from pseudonymization.hierarchies.given import from_file
 from pseudonymization.models import DistinctL, EntropyL, LeastSize, Model, RecursiveL, TCloseness, entropy
 from pseudonymization.tables import class_table
 

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from gateway.errors import Invalid
 from gateway.formats import open_table
-from pseudonymization.anonymize import Cells, Demands, Loss, anonymize, k_of, read_table, risk_report
+from pseudonymization.anonymize import Cells, Demands, Loss, anonymize, k_of, proposal, read_table, risk_report
 from pseudonymization.safeguards import Safeguards
 
 Progress = Callable[[float, float], None]
@@ -132,6 +132,20 @@ def risk(
         people=people,
         population=None if population is None else _content(population, None),
     )
+
+
+def propose(table: Path, column: str, out: Path, *, kind: str = "", separator: str | None = None) -> int:
+    """Write a hierarchy of a column, proposed from the data or of a kind; returns how many levels it has.
+
+    Raises:
+        Invalid: a file cannot be read or written. DataFault: no such column, or no such hierarchy of its values.
+    """
+    _writable(table, out, None)
+    written = proposal(_content(table, separator), column, kind)
+    with _whole(out) as part:
+        if part is not None:
+            part.write_text(written, "utf-8")
+    return len(next(csv.reader(written.splitlines(), delimiter=";")))
 
 
 def _content(table: Path, separator: str | None) -> pa.Table:

@@ -1,4 +1,4 @@
-"""`gateway anonymize | risk`: the engine alone, on one table."""
+"""`gateway anonymize | risk | hierarchies`: the engine alone, on one table."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +13,8 @@ from gateway.cli.session import AsJson, err, say_json, say_pairs
 
 _SIZES, _VALUES, _PEOPLE = "Thresholds on classes", "Demands on sensitive columns", "Against a population"
 _SHAPE, _FILES = "Hierarchies and search", "Files and output"
+
+ladders = typer.Typer(no_args_is_help=True, help="Hierarchies: how a column is made coarser, as files.")
 
 Table = Annotated[Path, typer.Argument(help="CSV (any separator), Parquet or SAS XPORT; each row is a subject.")]
 Quasi = Annotated[str, typer.Option("--quasi", help="Quasi-identifiers, separated by commas.")]
@@ -59,6 +61,7 @@ def add_to(app: typer.Typer) -> None:
     """Add these commands to the application."""
     app.command("anonymize")(anonymize)
     app.command("risk")(risk)
+    app.add_typer(ladders, name="hierarchies")
 
 
 def anonymize(
@@ -220,3 +223,21 @@ def _flat(report: Mapping[str, Any], lead: str = "") -> dict[str, object]:
         elif value is not None:
             found[lead + name] = f"{value:.4g}" if isinstance(value, float) else value
     return found
+
+
+@ladders.command("propose")
+def propose(
+    table: Table,
+    column: Annotated[str, typer.Argument(help="The column that needs a hierarchy.")],
+    to: Annotated[Path, typer.Option("--out", help="The file, COLUMN.csv in the folder of hierarchies.")],
+    kind: Annotated[str, typer.Option(help="interval:5 or parents:AEHLT,AESOC for instance; else the data tell.")] = "",
+    separator: Separator = None,
+    json: AsJson = False,
+) -> None:
+    """Write a hierarchy to edit: one line per value, level 0 first, `;` between.
+
+    Kinds: age, country, date, flat, pool, interval:WIDTH[,START], quantile:N, cuts:A,B/C (levels after a slash),
+    prefix:N,M (7,5,4,3,1 for ATC, 3 for ICD or ZIP), parents:COLUMN,COLUMN (MedDRA-like).
+    """
+    told = {"out": str(to), "levels": standalone.propose(table, column, to, kind=kind, separator=separator)}
+    say_json(told) if json else say_pairs(told)

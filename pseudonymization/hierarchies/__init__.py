@@ -56,13 +56,15 @@ def _by_kind(kind: str, name: str, domain: Sequence[str], counts: Sequence[int],
         return builders.age(name, domain, top=safeguards.age_top)
     if kind == "country":
         return builders.country(name, domain, geography=safeguards.geography)
+    if kind == "date":
+        return builders.date(name, domain)
     if kind == "flat":
         return builders.flat(name, domain)
     if kind == "pool":
         return builders.pool(name, domain, counts, least=max(builders.SMALL, safeguards.k))
     if kind == "":
         return builders.proposed(name, domain, counts, safeguards)
-    cure = "use age, country, site, flat, pool, interval:WIDTH, quantile:N, cuts:A,B, prefix:N,M or a CSV file"
+    cure = "use age, country, site, date, flat, pool, interval:WIDTH, quantile:N, cuts:A,B, prefix:N,M or a CSV file"
     raise Unresolved(f"`{name}` names a hierarchy that does not exist", cure=cure)
 
 
@@ -76,7 +78,9 @@ def _quantiles(name: str, domain: Sequence[str], counts: Sequence[int], detail: 
 
 
 def _cuts(name: str, domain: Sequence[str], _: Sequence[int], detail: str) -> Ladder:
-    return builders.cuts(name, domain, [[_number(name, mark) for mark in detail.split(",")]])
+    return builders.cuts(
+        name, domain, [[_number(name, mark) for mark in part.split(",")] for part in detail.split("/")]
+    )
 
 
 def _prefix(name: str, domain: Sequence[str], _: Sequence[int], detail: str) -> Ladder:

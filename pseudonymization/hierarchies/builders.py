@@ -1,21 +1,25 @@
-"""Builders of ladders: ages, countries, bands of numbers, code prefixes, pooled rare values, a steward's file."""
+"""Builders of ladders: ages, countries, dates, bands of numbers, code prefixes, pooled rare values, a proposal."""
 
 import bisect
-import csv
-import io
 import math
 import re
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from pathlib import Path
 
 from pseudonymization.faults import Place, Unreadable, Unresolved
+from pseudonymization.hierarchies.given import OTHER, from_csv, from_file, from_rows
 from pseudonymization.hierarchies.ladder import MISSING, TOP, Ladder, of_labels
 from pseudonymization.hierarchies.places import place
 from pseudonymization.safeguards import GeographyRule, Safeguards
 
-OTHER = "OTHER"
+__all__ = [
+    "OTHER", "SMALL", "age", "country", "cuts", "date", "flat", "from_csv", "from_file", "from_rows", "interval",
+    "numbers", "pool", "prefix", "proposed", "quantiles", "site",
+]  # fmt: skip
 SMALL = 11  # a value of fewer subjects is rare: the k of EMA/90915/2016 and of Health Canada PRCI
+_DATE = re.compile(r"^(\d{4})(?:-(0[1-9]|1[0-2])(?:-(0[1-9]|[12]\d|3[01])(?:T[\d:.+Z-]*)?)?)?$")
+_ATC = re.compile(r"^[A-Z]\d\d[A-Z]{2}\d\d$")
+_ICD = re.compile(r"^[A-Z]\d[\dA-Z](?:\.[\dA-Z]{1,4})?$")
 _BOUND = re.compile(r"^\s*(>=|<=|>|<)?\s*(-?\d+(?:\.\d+)?)\s*(\+)?\s*$")
 
 
@@ -181,6 +185,34 @@ def quantiles(name: str, domain: Sequence[str], counts: Sequence[int], *, bands:
     return cuts(name, domain, edges) if edges else flat(name, domain)
 
 
+def date(name: str, domain: Sequence[str]) -> Ladder:
+    """ISO 8601 dates: exact, day, month, quarter, year, decade, one label. A partial date stays as partial as it is.
+
+    Raises:
+        Unreadable: a value is no date, not even a partial one.
+    """
+    parts = []
+    for text in domain:
+        match = _DATE.match(text)
+        if text != MISSING and match is None:
+            raise Unreadable(
+                "a value is no ISO 8601 date, so no month holds it",
+                places=(Place("study", name),),
+                cure="write dates as YYYY-MM-DD, YYYY-MM or YYYY, or give the column a hierarchy file",
+            )
+        parts.append((text, *(match.groups() if match else (None, None, None))))
+    days = [text if day is None else text[:10] for text, _, _, day in parts]
+    months = [text if month is None else text[:7] for text, _, month, _ in parts]
+    quarters = [text if month is None else f"{year}-Q{(int(month) + 2) // 3}" for text, year, month, _ in parts]
+    years = [year or MISSING for _, year, _, _ in parts]
+    decades = [f"{year[:3]}0-{year[:3]}9" if year else MISSING for year in years]
+    levels = [list(domain), days, months, quarters, years, decades, [TOP] * len(domain)]
+    titles = ["exact", "day", "month", "quarter", "year", "decade", "not released"]
+    if list(domain) == days:
+        del levels[1], titles[1]
+    return of_labels(name, domain, levels, titles)
+
+
 def prefix(name: str, domain: Sequence[str], lengths: Sequence[int]) -> Ladder:
     """Codes cut to shorter prefixes (ATC `7,5,4,3,1`, ICD `3,1`, ZIP `3`); no lengths: one sign less per level."""
     longest = max((len(text) for text in domain), default=1)
@@ -189,54 +221,18 @@ def prefix(name: str, domain: Sequence[str], lengths: Sequence[int]) -> Ladder:
     return of_labels(name, domain, levels, ("code", *(f"first {n} signs" for n in kept), "not released"))
 
 
-def from_rows(name: str, rows: Sequence[Sequence[str]], domain: Sequence[str]) -> Ladder:
-    """A steward's hierarchy: one row per value, level 0 first, restricted to the values that occur.
-
-    A missing value that the rows do not know keeps the empty label up to the last level.
-
-    Raises:
-        Unresolved: no row, rows of unequal length, a value missing or doubled, a level that splits the one below.
-    """
-    if not rows:
-        raise Unresolved(f"the hierarchy of `{name}` is empty", cure="write one line per value, level 0 first")
-    height = len(rows[0])
-    for number, row in enumerate(rows, start=1):
-        if len(row) != height:
-            raise Unresolved(f"line {number} of the hierarchy of `{name}` has not as many levels as line 1")
-    lines = [tuple(row) for row in rows]
-    if MISSING in domain and all(line[0] != MISSING for line in lines):
-        top = len({line[-1] for line in lines}) == 1 and height > 1
-        lines.append((*[MISSING] * (height - top), *[lines[0][-1]] * top))
-    levels = [[line[at] for line in lines] for at in range(height)]
-    titles = ("exact", *(f"level {level}" for level in range(1, height)))
-    return of_labels(name, levels[0], levels, titles).restricted(domain)
-
-
-def from_csv(name: str, text: str, domain: Sequence[str]) -> Ladder:
-    """A steward's hierarchy as ARX writes it: no header, `;` or `,` separated, level 0 first."""
-    first = text.lstrip("\ufeff").split("\n", 1)[0]
-    sign = ";" if ";" in first else ","
-    rows = [row for row in csv.reader(io.StringIO(text.lstrip("\ufeff")), delimiter=sign) if row]
-    return from_rows(name, rows, domain)
-
-
-def from_file(name: str, path: Path, domain: Sequence[str]) -> Ladder:
-    """`from_csv` over a file.
-
-    Raises:
-        Unresolved: the file cannot be read as UTF-8 text.
-    """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        cure = "put the hierarchy file beside the column file, in UTF-8"
-        raise Unresolved(f"the hierarchy file of `{name}` cannot be read", cure=cure) from error
-    return from_csv(name, text, domain)
-
-
 def proposed(name: str, domain: Sequence[str], counts: Sequence[int], safeguards: Safeguards) -> Ladder:
-    """A ladder from the data alone: ages by name, countries by content, numbers in bands, few or rare values pooled."""
+    """A ladder from the data alone.
+
+    Ages by name; countries, dates, ATC and ICD codes by content; numbers in bands; few or rare values pooled.
+    """
     known = [text for text in domain if text != MISSING]
+    if len(known) > 12 and all(len(text) >= 7 and _DATE.match(text) for text in known):
+        return date(name, domain)
+    if len(known) > 12 and all(_ATC.match(text) for text in known):
+        return prefix(name, domain, (5, 4, 3, 1))
+    if len(known) > 12 and any("." in text for text in known) and all(_ICD.match(text) for text in known):
+        return prefix(name, domain, (3, 1))
     numeric = bool(known) and all(_BOUND.match(text) for text in known)
     if numeric and name.upper() in {"AGE", "AAGE", "AGEYR", "BRTHAGE"}:
         return age(name, domain, top=safeguards.age_top)

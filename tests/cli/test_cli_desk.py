@@ -244,6 +244,22 @@ def test_what_cannot_be_meant_or_met_is_one_sentence_and_no_file(run, frame, wor
     assert not list(Path().glob("*out*"))
 
 
+def test_a_hierarchy_is_proposed_to_a_file_that_anonymize_takes(run, frame):
+    assert (
+        run("hierarchies", "propose", "once.csv", "PAY", "--kind", "interval:1000", "--out", "ladders/PAY.csv")[0] == 0
+    )
+    assert "3000;3000-3999;2000-3999;0-3999;*" in Path("ladders/PAY.csv").read_text().splitlines()
+    words = ("anonymize", "once.csv", "--quasi", "PAY,SEX", "--hierarchies", "ladders", "--k", "5", "--out", "o.csv")
+    assert run(*words)[0] == 0
+    assert set(pd.read_csv("o.csv")["PAY"]) <= {"0-1999", "2000-3999"}
+    assert run("hierarchies", "propose", "once.csv", "ILL", "--kind", "parents:LAND", "--out", "x.csv")[0] == 2
+    assert run("hierarchies", "propose", "once.csv", "AGE", "--kind", "parents:SEX", "--out", "ladders/AGE.csv")[0] == 0
+    assert Path("ladders/AGE.csv").read_text().splitlines()[0] == "20;F;*"
+    code, _, err = run("hierarchies", "propose", "once.csv", "NOPE", "--out", "x.csv")
+    assert (code, "no column `NOPE`" in err) == (2, True)
+    assert not Path("x.csv").exists()
+
+
 @pytest.mark.parametrize(
     ("out", "report", "sentence"),
     [

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from pseudonymization.columns import Column, Handling, Role
 from pseudonymization.faults import Unreadable, Unresolved
 from pseudonymization.hierarchies import ladder_for
-from pseudonymization.hierarchies.builders import from_csv
+from pseudonymization.hierarchies.given import from_csv, from_parents, to_csv
 from pseudonymization.safeguards import GeographyRule, Safeguards
 
 
@@ -138,6 +138,69 @@ def test_a_stewards_file_with_a_fault_is_refused_with_its_place(text, reason):
 def test_a_file_that_is_not_there_is_refused():
     with pytest.raises(Unresolved, match="cannot be read"):
         ladder("nowhere.csv", ["a"], folder=Path("/nonexistent"))
+
+
+def test_dates_climb_from_day_to_decade_and_partial_ones_stay_partial():
+    made = ladder("date", ["2014-03-05", "2014-03", "2014", "", "2011-12-31T08:15"])
+    assert labels(made, "2014-03-05") == ["2014-03-05"] * 2 + ["2014-03", "2014-Q1", "2014", "2010-2019", "*"]
+    assert labels(made, "2014-03") == ["2014-03"] * 3 + ["2014-Q1", "2014", "2010-2019", "*"]
+    assert labels(made, "2014")[:5] == ["2014"] * 5
+    assert labels(made, "") == [""] * 6 + ["*"]
+    assert labels(made, "2011-12-31T08:15")[1] == "2011-12-31"
+    with pytest.raises(Unreadable, match="no ISO 8601 date"):
+        ladder("date", ["2014-13-05"])
+
+
+def test_custom_cuts_have_as_many_levels_as_are_given_and_each_must_coarsen():
+    made = ladder("cuts:18,40,65/40", ["17", "18", "39", "40", "70"])
+    assert labels(made, "39") == ["39", "[18, 40)", "<40", "*"]
+    assert labels(made, "70") == ["70", ">=65", ">=40", "*"]
+    with pytest.raises(Unresolved, match="level 2"):
+        ladder("cuts:18,40,65/50", ["17", "18", "39", "40", "55", "70"])
+
+
+def test_intervals_may_be_anchored():
+    assert labels(ladder("interval:10,5", ["14", "15", "24", "25"]), "15")[1] == "15-24"
+
+
+def test_parents_in_the_study_are_a_hierarchy_and_a_missing_one_is_stood_for_by_the_next():
+    rows = [
+        ("Flu", "Virus", "Infect"),
+        ("Flu", "Virus", "Infect"),
+        ("Burn", "", "Injury"),
+        ("Odd", "", ""),
+        ("", "", ""),
+    ]
+    made = from_parents("AEDECOD", ["", "Burn", "Flu", "Odd"], rows, ["AEHLT", "AESOC"])
+    assert labels(made, "Flu") == ["Flu", "Virus", "Infect", "*"]
+    assert labels(made, "Burn") == ["Burn", "Injury", "Injury", "*"]
+    assert labels(made, "Odd") == ["Odd", "OTHER", "OTHER", "*"]
+    assert labels(made, "") == ["", "", "", "*"]
+    with pytest.raises(Unresolved, match="two parents"):
+        from_parents("AEDECOD", ["Flu"], [("Flu", "a", "x"), ("Flu", "b", "x")], ["AEHLT", "AESOC"])
+    with pytest.raises(Unresolved, match="splits"):
+        from_parents("AEDECOD", ["Flu", "Ill"], [("Flu", "a", "x"), ("Ill", "a", "y")], ["AEHLT", "AESOC"])
+
+
+@given(st.lists(st.text('ab;," \n', max_size=4), min_size=1, unique=True))
+def test_a_hierarchy_that_is_written_is_read_again_as_it_was(values):
+    made = ladder("prefix:2,1", values)
+    again = from_csv("Q", to_csv(made), values)
+    assert [again.labels_of(at) for at in range(again.height + 1)] == [
+        made.labels_of(at) for at in range(made.height + 1)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("values", "title"),
+    [
+        ([f"2014-{month:02}-11" for month in range(1, 13)] + ["2015-01-01"], "month"),
+        ([f"N02BE{at:02}" for at in range(13)], "first 5 signs"),
+        ([f"J{at}.1" for at in range(10, 23)], "first 3 signs"),
+    ],
+)
+def test_dates_and_codes_are_known_by_their_looks(values, title):
+    assert title in ladder("", values).titles
 
 
 def test_an_unknown_hierarchy_is_refused():
