@@ -34,6 +34,7 @@ ACTS: Mapping[str, frozenset[str]] = {
     "release": frozenset({"start", "read", "download", "revoke", "list"}),
     "audit": frozenset({"read", "verify", "list", "export", "erase", "anchor"}),
     "user": frozenset({"add", "grant", "revoke", "list", "password", "disable", "enable"}),
+    "terms": frozenset({"read", "decide"}),
     "token": frozenset({"issue", "revoke"}),
     "settings": frozenset({"read"}),
     "worker": frozenset({"run"}),

@@ -128,10 +128,13 @@ class Terms:
     open: tuple[Item, ...] = ()
 
     def schema(self, table: str, treated: pa.Schema) -> pa.Schema:
-        """The treated table's schema: a column that may be emptied may hold nulls."""
-        touched = {name for family in self.families.get(table, ()) for name in family.ranks}
+        """The treated table's schema: what may be emptied may hold nulls, what is lifted has its own width."""
+        own = self.families.get(table, ())
+        lifted = {family.key for family in own}
+        touched = {name for family in own for name in family.ranks}
         touched |= {name for name in treated.names if (table, name) in self.emptied}
-        return pa.schema([one.with_nullable(nullable=True) if one.name in touched else one for one in treated])
+        fields = [one.with_nullable(nullable=True) if one.name in touched else one for one in treated]
+        return pa.schema([_relabelled(one) if one.name in lifted else one for one in fields])
 
     def apply(
         self, table: str, original: pa.RecordBatch, treated: pa.RecordBatch
@@ -186,6 +189,12 @@ class Terms:
             gone = np.array([*flags, False], dtype=np.bool_)[terms.codes]
             found[_RANKS[suffix]] = found.get(_RANKS[suffix], np.False_) | gone
         return found
+
+
+def _relabelled(column: pa.Field) -> pa.Field:
+    """A field that keeps its label and loses its width and format: a higher term may be longer."""
+    label = (column.metadata or {}).get(b"label")
+    return column.with_metadata({b"label": label} if label else None)
 
 
 def fold(term: str) -> str:

@@ -11,7 +11,11 @@ from gateway.catalogue.profile import ColumnProfile, TableProfile
 from gateway.catalogue.rules import QUALIFIERS, Rule, rules_for, variable_rules
 from gateway.catalogue.vocabulary import Treatment
 from pseudonymization.columns import Column, ColumnRef, Handling, Kind, Role, Study, Table
+from pseudonymization.options import Options
+from pseudonymization.wordings import Uncoded
 
+PROPOSED = Options(uncoded=Uncoded.LOSE)
+"""What a proposal chooses in the open, so that the steward may choose otherwise: words without a code are lost."""
 _SUBJECT_TABLES = ("DM", "ADSL")
 _LEAVES_AS_IS = frozenset({Role.KEPT, Role.SENSITIVE})
 _DOUBTFUL_KEYS = frozenset({"ID", "SCRNUM"})
@@ -45,7 +49,7 @@ def propose(profiles: Sequence[TableProfile], *, name: str, country: ColumnRef |
     subject table is taken, and if there is none the study's country stays empty (`unresolved` says so).
     """
     tables = tuple(_table(profile) for profile in profiles)
-    return Study(name, tables, country or _country(tables), _baseline(tables))
+    return Study(name, tables, country or _country(tables), _baseline(tables), PROPOSED)
 
 
 def _table(table: TableProfile) -> Table:

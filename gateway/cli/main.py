@@ -9,7 +9,7 @@ from typer.exceptions import TyperException
 
 from gateway import logs
 from gateway.actions.guard import translate
-from gateway.cli import audit, datasets, desk, extracts, running, trying, users
+from gateway.cli import audit, datasets, desk, extracts, held, running, terms, trying, users
 from gateway.cli import requests as request_commands
 from gateway.cli.session import err, out, say_json
 from gateway.errors import EXIT, Broken, GatewayError, Invalid, Refused
@@ -17,10 +17,10 @@ from gateway.errors import EXIT, Broken, GatewayError, Invalid, Refused
 # Which commands stand together in `gateway --help`.
 PANELS = {
     "Begin": ("demo", "init", "serve", "worker"),
-    "Data stewards": ("datasets", "requests", "release"),
+    "Data stewards": ("datasets", "requests", "release", "terms"),
     "Partner researchers": ("keys", "verify", "open"),
     "Auditors and operators": ("audit", "users"),
-    "Rules and tables alone": ("decide", "replay", "tables", "anonymize", "risk"),
+    "Rules and tables alone": ("decide", "replay", "tables", "anonymize", "risk", "hierarchies"),
 }
 
 app = typer.Typer(
@@ -29,8 +29,10 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+held.add_to(datasets.app)
 app.add_typer(datasets.app, name="datasets")
 app.add_typer(request_commands.app, name="requests")
+app.add_typer(terms.app, name="terms")
 app.add_typer(users.app, name="users")
 app.add_typer(users.keys, name="keys")
 app.add_typer(audit.app, name="audit")

@@ -44,6 +44,9 @@ class EventKind(StrEnum):
     RELEASE_EXPIRED = "release.expired"
     RELEASE_READ = "release.read"
     OBLIGATION_MET = "obligation.met"
+    TERMS_WAITING = "terms.waiting"
+    TERMS_READ = "terms.read"
+    TERM_DECIDED = "term.decided"
     DOWNLOAD_STARTED = "download.started"
     DOWNLOAD_ENDED = "download.ended"
     AUDIT_READ = "audit.read"
@@ -120,6 +123,9 @@ MEANING: Mapping[EventKind, str] = {
     EventKind.RELEASE_EXPIRED: "a release came to its end",
     EventKind.RELEASE_READ: "the state or the list of files of a release was looked at",
     EventKind.OBLIGATION_MET: "a condition of a release was shown to be met; which rule asked for it",
+    EventKind.TERMS_WAITING: "rare or sensitive terms of a release entered a review queue; never the terms",
+    EventKind.TERMS_READ: "a steward looked at the review queue of a dataset",
+    EventKind.TERM_DECIDED: "a steward decided what becomes of terms; ids and the choice, never the terms",
     EventKind.DOWNLOAD_STARTED: "a file is about to be served. Written before the first byte",
     EventKind.DOWNLOAD_ENDED: "which bytes really left, from where and how many",
     EventKind.AUDIT_READ: "events or accounts were looked at",

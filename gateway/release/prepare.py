@@ -1,11 +1,12 @@
 """Step 1, prepare: rules joined → safeguards → search → plan. A person can read the plan before a byte moves."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from gateway.domain.release import Step
 from gateway.errors import Invalid, NotPossible
-from gateway.formats import content_digest, digests
-from gateway.release import composing
+from gateway.formats import content_digest, digests, scan
+from gateway.release import composing, words
 from gateway.release.work import Work
 from policies import decide
 from policies.verdict import Verdict
@@ -40,7 +41,9 @@ def prepare(work: Work) -> tuple[Work, Prepared]:
         folder=Path(work.version.path),
     )
     joined = composing.composed(work, prepared)
-    prepared = joined.prepared
+    prepared, coding = words.checked_coding(work, joined.prepared)
+    terms = words.of_release(work, prepared.plan)
+    prepared = replace(prepared, plan=words.told(prepared.plan, terms))
     utility = utility_of(prepared.table, prepared.ladders, prepared.plan.levels, prepared.blanked_rows)
     values = {
         "plan": prepared.plan.to_dict(),
@@ -49,6 +52,9 @@ def prepare(work: Work) -> tuple[Work, Prepared]:
         "before": prepared.before.to_dict(),
         "predicted": prepared.predicted.to_dict(),
         "utility": utility.to_dict(),
+        "coding": coding,
+        "held": len(scan(Path(work.version.path)).skipped),
+        "terms": words.summary(terms, work, prepared.plan),
         "view": composing.stored(work, joined.view),
         "composition": joined.told,
     }

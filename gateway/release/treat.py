@@ -5,6 +5,7 @@ its contribution to the measurement (keyed digests, sealed to the gateway), so t
 next table. A hit of the leak scan stops the release.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -18,7 +19,7 @@ from gateway.domain.actor import SYSTEM
 from gateway.domain.event import Event, EventKind
 from gateway.domain.release import ReleaseTable, Step
 from gateway.formats import Folder, scan, writer
-from gateway.release import measuring, scanning, shelf
+from gateway.release import measuring, scanning, shelf, words
 from gateway.release.work import Work
 from gateway.storage.jobs import Hold
 from pseudonymization import deidentify, order, treat
@@ -27,6 +28,7 @@ from pseudonymization.faults import Place
 from pseudonymization.leaks import Scanner
 from pseudonymization.measure import Collector
 from pseudonymization.plan import Act, Plan
+from pseudonymization.terms import Terms
 from pseudonymization.treat import Lookups, Tally
 
 SMALLEST_SHOWN = 11
@@ -40,6 +42,7 @@ class Bench:
     work: Work
     plan: Plan
     lookups: Lookups
+    terms: Terms
     scanner: Scanner
     folder: Folder
     staging: Path
@@ -80,6 +83,7 @@ def _bench(work: Work, prepared: Prepared, scanner: Scanner) -> Bench:
         work,
         prepared.plan,
         looked_up,
+        words.again(work, prepared.plan),
         scanner,
         folder,
         shelf.staging(work.gateway.settings.releases_folder, work.claim),
@@ -92,6 +96,7 @@ def _table(bench: Bench, name: str, done: int) -> ReleaseTable:
     work, table, planned = bench.work, bench.folder.table(name), bench.lookups.plan[name]
     wanted = [column for column in table.schema.names if column in planned]
     treated = treat.schema(bench.lookups, name, pa.schema([table.schema.field(column) for column in wanted]))
+    treated = bench.terms.schema(name, treated)
     file = f"{name}{ENDINGS[work.request.terms.format]}.age"
     bench.scanner.scan_text(f"{name} {table.label}", Place(name))
     collected = measuring.collector(work, bench.plan)
@@ -120,6 +125,7 @@ class _Counted:
     rows: int = 0
     read: int = 0
     tally: Tally = field(default_factory=Tally)
+    lifted: Counter[str] = field(default_factory=Counter)
 
 
 def _treated(
@@ -128,15 +134,17 @@ def _treated(
     """The treated batches of one table: each searched for leaks and measured before anything of it is written."""
     for batch in bench.work.source.batches(name, wanted):
         result = treat.treat_counted(bench.lookups, name, batch, counted.read)
-        bench.scanner.scan(name, result.batch)
-        bench.scanner.see_moves(name, batch, result.batch)
+        left, lifted = bench.terms.apply(name, batch, result.batch)
+        bench.scanner.scan(name, left)
+        bench.scanner.see_moves(name, batch, left)
         bench.scanner.verdict()
-        collected.add(name, result.batch)
+        collected.add(name, left)
         counted.tally += result.tally
-        counted.rows += result.batch.num_rows
+        counted.lifted += lifted
+        counted.rows += left.num_rows
         counted.read += batch.num_rows
         bench.work.renew((done + counted.read) / bench.total_rows)
-        yield result.batch
+        yield left
 
 
 def _value(name: str, file: str, treated: pa.Schema, counted: _Counted, sealed: Sealed) -> dict[str, Any]:
@@ -159,6 +167,7 @@ def _value(name: str, file: str, treated: pa.Schema, counted: _Counted, sealed: 
         "redacted": {
             f"{column}: {kind}": protected(n) for (_, column, kind), n in sorted(counted.tally.redacted.items())
         },
+        "terms_changed": {column: protected(rows) for column, rows in sorted(counted.lifted.items())},
     }
 
 
@@ -171,7 +180,13 @@ def _store(bench: Bench, name: str, table: ReleaseTable, done: int) -> None:
     """Note that a table stands sealed, with its event, if the claim still holds."""
     work = bench.work
     share = (done + bench.folder.table(name).rows) / bench.total_rows
-    facts = {"step": "table", "table": name, "sealed_sha256": table.value["sealed"]["sha256"]}
+    told = [*table.value["redacted"].items(), *((f"{c}: term", n) for c, n in table.value["terms_changed"].items())]
+    facts = {
+        "step": "table",
+        "table": name,
+        "sealed_sha256": table.value["sealed"]["sha256"],
+        "redacted": [f"{place}: {count}" for place, count in told],
+    }
     event = Event(EventKind.RELEASE_STEP, SYSTEM.id, about=work.about, facts=facts)
     progressed = work.progressed(share)
     work.gateway.store.save(table, progressed, event=event, now=work.gateway.now(), job=Hold(work.claim))

@@ -12,6 +12,7 @@ from sqlalchemy.exc import IntegrityError
 from gateway.domain.account import Account, Credential, Decision, Grant, Session, Token
 from gateway.domain.actor import Actor
 from gateway.domain.dataset import Dataset, DatasetVersion
+from gateway.domain.rare_term import RareTerm
 from gateway.domain.release import Obligation, Release, ReleaseTable, Step
 from gateway.domain.request import Approval, Request, RowFilter, Status, Terms
 from gateway.errors import NotPossible
@@ -30,6 +31,7 @@ Thing = (
     | Release
     | ReleaseTable
     | Obligation
+    | RareTerm
 )
 
 
@@ -182,6 +184,12 @@ def _(thing: ReleaseTable, connection: Connection) -> None:
 def _(thing: Obligation, connection: Connection) -> None:
     values = asdict(thing)
     _put(connection, t.obligations, {"id": values.pop("id")}, values)
+
+
+@write.register
+def _(thing: RareTerm, connection: Connection) -> None:
+    values = asdict(thing)
+    _put(connection, t.rare_terms, {"id": values.pop("id")}, values)
 
 
 def read_terms(content: Mapping[str, Any]) -> Terms:

@@ -11,6 +11,7 @@ from gateway.domain.account import Account, Credential, Decision, Session, Token
 from gateway.domain.actor import EVERY_STUDY, Actor
 from gateway.domain.dataset import Dataset, DatasetVersion
 from gateway.domain.event import Event
+from gateway.domain.rare_term import RareTerm
 from gateway.domain.release import Obligation, Release, ReleaseTable, Step
 from gateway.domain.request import Request, Status
 from gateway.errors import NotFound
@@ -223,6 +224,15 @@ class Store:
         with self.reading() as connection:
             found = [Obligation(**row._asdict()) for row in connection.execute(query)]
         return sorted(found, key=lambda one: (one.due is None, one.due.timestamp() if one.due else 0.0, one.id))
+
+    def rare_terms(self, dataset: str, *, open_only: bool = False) -> list[RareTerm]:
+        """The review queue of a dataset, by place and term."""
+        query = select(t.rare_terms).where(t.rare_terms.c.dataset == dataset)
+        if open_only:
+            query = query.where(t.rare_terms.c.choice == "")
+        with self.reading() as connection:
+            found = [RareTerm(**row._asdict()) for row in connection.execute(query)]
+        return sorted(found, key=lambda one: (one.prefix, one.term))
 
     def release_tables(self, release: str) -> dict[str, ReleaseTable]:
         """The tables that stand sealed already."""

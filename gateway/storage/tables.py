@@ -195,6 +195,22 @@ obligations = Table(
     Column("evidence", Text, nullable=False),
 )
 
+rare_terms = Table(
+    "rare_terms",
+    metadata,
+    _id(),
+    Column("dataset", String(64), nullable=False, index=True),
+    Column("prefix", String(8), nullable=False),
+    Column("term", Text, nullable=False),
+    Column("places", Text, nullable=False),
+    Column("listed", String(200), nullable=False),
+    Column("opened", Moment, nullable=False),
+    Column("choice", String(16), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("decided_by", String(64), nullable=False),
+    Column("decided", Moment),
+)
+
 jobs = Table(
     "jobs",
     metadata,

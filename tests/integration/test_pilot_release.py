@@ -30,6 +30,9 @@ MODES = ("controlled", "public")
 # of a site or a subject by chance only. That each is what it was in the source, row by row, is tested below.
 MEASURED = {"LBORRES", "LBSTRESC", "LBSTRESN", "CMDOSE", "CMSTDY"}
 
+TERMS = re.compile("terms that few|marks a death")
+"""What the plan says of a column whose rare terms go up or are emptied, or whose marks of deaths are."""
+
 pytestmark = pytest.mark.skipif(not ARCHIVE.is_file(), reason="the pilot study (../shared) is not on this machine")
 
 
@@ -169,8 +172,15 @@ def test_every_cell_of_every_kept_column_is_what_it_was(pilot: Pilot, mode: str)
     assert len(kept) > 100
     for name in TABLES:
         before, after = pilot.linked(name), pilot.after[mode][name]
-        columns = [c["column"] for c in kept if c["table"] == name]
+        lifted = [c["column"] for c in kept if c["table"] == name and TERMS.search(c["detail"])]
+        columns = [c["column"] for c in kept if c["table"] == name and c["column"] not in lifted]
         assert list(after["USUBJID"]) == list(before["_to"]), name
+        assert mode == "public" or not lifted
+        for column in lifted:
+            same = (after[column] == before[column]) | (after[column].isna() & before[column].isna())
+            words = set(after[column][~same].dropna())
+            assert same.mean() > 0.4, (name, column)
+            assert words <= set(before.filter(regex=r"(HLT|HLGT|BODSYS|SOC|CLAS)$").stack()), (name, column)
         pd.testing.assert_frame_equal(after[columns], before[columns], check_dtype=False, rtol=0, atol=0)
 
 
@@ -260,6 +270,9 @@ def test_every_date_cell_keeps_its_precision(pilot: Pilot, mode: str) -> None:
     for name in TABLES:
         before, after = pilot.linked(name), pilot.after[mode][name]
         for column in (c for c in before.columns if c.endswith("DTC")):
+            if (mode, column) == ("public", "DTHDTC"):
+                assert not after[column].any()
+                continue
             shapes = [re.sub(r"\d", "9", text or "") for text in before[column]]
             assert [re.sub(r"\d", "9", text or "") for text in after[column]] == shapes, (name, column)
             cells += len(shapes)
@@ -275,7 +288,7 @@ def test_intervals_within_a_subject_are_exact(pilot: Pilot, mode: str) -> None:
         for column in (c for c in before.columns if c.endswith("DTC")):
             cells = set(zip(before["USUBJID"], before[column], after[column], strict=True))
             for subject, old, new in cells:
-                if old and len(old) >= 10:
+                if old and len(old) >= 10 and (mode, column) != ("public", "DTHDTC"):
                     apart = date.fromisoformat(new[:10]) - date.fromisoformat(old[:10])
                     moved.setdefault(subject, set()).add(apart.days)
     assert len(moved) == 306
