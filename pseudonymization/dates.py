@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 from pseudonymization import cells, isodates, pseudonyms
 from pseudonymization.faults import Place, Unreadable, Unresolved
 from pseudonymization.isodates import NO_DAY, Days, Precision
-from pseudonymization.safeguards import TimeOfDay
+from pseudonymization.safeguards import DateRule, TimeOfDay
 
 Codes = npt.NDArray[np.int32]
 Flags = npt.NDArray[np.bool_]
@@ -242,6 +242,21 @@ def _cut_one(text: str, precision: Precision) -> str:
     if not text[:4].isdigit():
         return ""
     return text[:7] if precision is Precision.MONTH and text[5:7].isdigit() else text[:4]
+
+
+def of_the_trial(text: str, rule: DateRule) -> str:
+    """A text of a table without subjects (TS.TSVAL): a date in it leaves as its year, if the rule lets a year leave.
+
+    Such a table mixes dates (first subject in, last subject out, data cut) with texts, which stay as they are.
+    """
+    halves = text.split("/")
+    if rule is DateRule.KEEP or len(text) <= len("yyyy") or not all(isodates.readable(half) for half in halves):
+        return text
+    return "" if rule in {DateRule.STUDY_DAY, DateRule.DROP} else _cut(text, _grade(halves), Precision.YEAR)
+
+
+def _grade(halves: Sequence[str]) -> int:
+    return int(Precision.INTERVAL if len(halves) > 1 else Precision.DAY)
 
 
 def clamp(start: Dates, end: Dates, new_start: Days, new_end: Days) -> tuple[Days, Days, Flags, Flags]:

@@ -14,7 +14,7 @@ from pseudonymization.copies import Expected
 from pseudonymization.faults import Place, Unresolved
 from pseudonymization.isodates import NO_DAY, Days
 from pseudonymization.plan import Act, ColumnPlan, Plan
-from pseudonymization.safeguards import TimeOfDay
+from pseudonymization.safeguards import DateRule, TimeOfDay
 from pseudonymization.subjects import AMBIGUOUS, Subjects
 from pseudonymization.surrogates import Surrogates
 from pseudonymization.text import REDACTED, SHORTEST, STAND_INS, Redactor
@@ -58,7 +58,7 @@ class Lookups:
     pseudonyms: pa.Array
     ranks: npt.NDArray[np.int32]
     ranked: pa.Array
-    shifts: Days
+    shifts: Days = field(repr=False)
     baseline: Days
     stated: npt.NDArray[np.bool_]
     blanked: npt.NDArray[np.bool_]
@@ -68,6 +68,7 @@ class Lookups:
     redactor: Redactor
     surrogates: Mapping[str, Surrogates]
     pairs: Mapping[str, Mapping[str, str]]
+    date_rule: DateRule
     time_of_day: TimeOfDay
     expected: Expected
     visits: Visits
@@ -152,6 +153,7 @@ def look_up(
         redactor=_redactor(study, subjects, key, originals) if Act.REDACT in acts else Redactor({}),
         surrogates={kind: Surrogates(key, kind, originals) for kind in sorted(wanted)},
         pairs={table.name: _pairs(plan, table) for table in study.tables},
+        date_rule=plan.safeguards.dates,
         time_of_day=plan.safeguards.time_of_day,
         expected=expected,
         visits=at_visits,

@@ -206,6 +206,10 @@ class _Batch:
             array = array.take(pa.array(places, mask=self.blank))
         if planned.column in self.lookups.visits.days.get(self.table, ()):
             return visits.study_days(self.planned, array)
+        if self.key is None and self.lookups.study[self.table][planned.column].kind is Kind.TEXT:
+            coded = cells.encode(array)
+            rule = self.lookups.date_rule
+            return cells.relabel(coded, [dates.of_the_trial(text, rule) for text in coded.texts()])
         return cells.pruned(array)
 
     def _qualified(self, planned: ColumnPlan, array: pa.Array) -> pa.Array:

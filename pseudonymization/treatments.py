@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from pseudonymization.columns import Column, Handling, Role, Table
+from pseudonymization.columns import Column, Handling, Kind, Role, Table
 from pseudonymization.faults import Place, Unresolved
 from pseudonymization.hierarchies import Ladder
 from pseudonymization.plan import DATE_ACTS, Act, ColumnPlan
@@ -103,6 +103,13 @@ def _act(table: Table, column: Column, safeguards: Safeguards) -> tuple[Act, str
             cure=f"use one of {allowed}",
         )
     act = choices[column.handling]
+    if (
+        act is Act.KEEP
+        and table.subject_key is None
+        and column.kind is Kind.TEXT
+        and safeguards.dates is not DateRule.KEEP
+    ):
+        return act, "as it is; a date of the trial leaves as its year"
     return act, _WORDS[act]
 
 
