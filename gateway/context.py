@@ -92,6 +92,7 @@ def open_gateway(given: Settings, *, now: Clock = utc_now) -> Gateway:
         keys.make(given.keys_folder)
     held = keys.load(given.keys_folder, strict=production)
     engine = open_database(given.database)
+    audit.guard(engine, held.derive("waiting-events"))
     upgrade(engine)
     try:
         rules, access = _rules(), enforcer.load()

@@ -14,6 +14,7 @@ from gateway.audit.proofs import Receipt, prove, receipt, verify_proof
 from gateway.audit.reaching import post, read_authorities, read_witnesses, stamp
 from gateway.audit.rebuilding import rebuild
 from gateway.audit.recording import Recorder, Sequencer, waiting
+from gateway.audit.seals import guard
 from gateway.audit.sequencing import sequence
 from gateway.audit.soundness import Soundness, verify
 from gateway.audit.tables import metadata
@@ -52,6 +53,7 @@ __all__ = [
     "erase",
     "event_of",
     "events",
+    "guard",
     "last_anchored",
     "metadata",
     "open_checkpoint",

@@ -12,7 +12,7 @@ from datetime import datetime
 from sqlalchemy import Connection, RowMapping, Select, Table, bindparam, func, insert, select, update
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from gateway.audit import tables
+from gateway.audit import seals, tables
 from gateway.audit.leaves import SALT_BYTES, Fact, moment_of, read_leaf, timestamp, write_leaf
 from gateway.domain.event import Event, EventKind
 from gateway.errors import Invalid, NotFound
@@ -32,7 +32,7 @@ def append(connection: Connection, event: Event, now: datetime) -> str:
 
 def append_all(connection: Connection, events: Sequence[Event], now: datetime) -> list[str]:
     """Write several events inside the caller's transaction, in this order, and return their ids."""
-    time = timestamp(now)
+    time, writer = timestamp(now), seals.writer_of(connection)
     rows: list[dict[str, object]] = []
     abouts: list[dict[str, object]] = []
     personals: list[dict[str, object]] = []
@@ -42,6 +42,8 @@ def append_all(connection: Connection, events: Sequence[Event], now: datetime) -
         event_id = new_id(now)
         salt = secrets.token_bytes(SALT_BYTES)
         leaf = write_leaf(event, event_id, time, salt)
+        if writer is not None:
+            leaf = seals.seal(writer, leaf, event_id)
         ids.append(event_id)
         rows.append(
             {

@@ -14,17 +14,21 @@ from pathlib import Path
 
 from sqlalchemy import Connection, Engine, func, insert, select, text, update
 
-from gateway.audit import files, tables
+from gateway.audit import files, journal, seals, tables
 from gateway.audit.faults import LogBroken
-from gateway.audit.leaves import as_bytes, timestamp
+from gateway.audit.leaves import Fact, as_bytes, timestamp
 from gateway.audit.merkle import EMPTY_ROOT, Frontier, leaf_hash
 from gateway.audit.notes import Checkpoint, NoteRefused, Signer, VerifierKey, open_checkpoint, sign_checkpoint
 from gateway.audit.tiles import Edge, TileReader
+from gateway.domain.actor import SYSTEM
+from gateway.domain.event import Event, EventKind, Outcome
 
 BATCH = 2000
 """Events sequenced by one transaction. On SQLite other writers wait for it, so it must stay short."""
 PUBLISHED_AT_ONCE = 20_000
 """Leaves held in memory before their tiles are written."""
+NAMED = 200
+"""Events named by one alarm."""
 FILES_AT_ONCE = 200
 """Tiles and bundles held in memory while a lost folder is written again."""
 _ADVISORY_LOCK = 0x7472_6961_6C6C_6F67  # "triallog"; one sequencer per PostgreSQL database
@@ -149,11 +153,28 @@ def _integrate(connection: Connection, batch: int, now: datetime) -> list[bytes]
             .subquery()
         )
         connection.execute(update(event).values(idx=start + waiting.c.place).where(event.c.id == waiting.c.id))
-        rows = connection.execute(select(event.c.leaf).where(event.c.idx >= start).order_by(event.c.idx))
-        leaves = [as_bytes(leaf) for (leaf,) in rows]
+        taken = select(event.c.event_id, event.c.leaf).where(event.c.idx >= start).order_by(event.c.idx)
+        rows = [(event_id, as_bytes(leaf)) for event_id, leaf in connection.execute(taken)]
+        leaves = [leaf for _, leaf in rows]
         if leaves:
+            _look_closely(connection, rows, now)
             _grow(connection, frontier, leaves, now, first=stored is None)
     return leaves
+
+
+def _look_closely(connection: Connection, rows: list[tuple[str, bytes]], now: datetime) -> None:
+    """Events that were touched while they waited get their place like all others, and an alarm stands behind them."""
+    writer = seals.writer_of(connection)
+    if writer is None:
+        return
+    found = seals.suspicion(connection, writer.key, rows)
+    for what, ids in (
+        ("events were changed while they waited, or put there by hand (or by an older version)", found.unsealed),
+        ("events were removed while they waited for their place", found.missing),
+    ):
+        if ids:
+            facts: dict[str, Fact] = {"what": what, "events": ids[:NAMED], "count": len(ids)}
+            journal.append(connection, Event(EventKind.LOG_ALARM, SYSTEM.id, Outcome.FAILED, facts=facts), now)
 
 
 def _grow(connection: Connection, frontier: Frontier, leaves: list[bytes], now: datetime, *, first: bool) -> None:

@@ -157,13 +157,14 @@ def work(order: dict[str, Any], parts: Gateway) -> int:
 def over(parts: Gateway, home: Path, url: str, hours: int) -> Gateway:
     """A gateway over a home, by a clock that is some hours ahead; rules and access rules are those of `parts`."""
     held = settings.Settings(home=home, database_url=url, batch_rows=SMALLEST_BATCH)
-    store = Store(open_database(held.database), audit.append)
+    engine, own = open_database(held.database), keys.load(held.keys_folder, strict=False)
+    audit.guard(engine, own.derive("waiting-events"))
     return replace(
         parts,
         settings=held,
-        store=store,
-        keys=keys.load(held.keys_folder, strict=False),
-        signer=audit.Signer(held.origin, keys.load(held.keys_folder, strict=False).log),
+        store=Store(engine, audit.append),
+        keys=own,
+        signer=audit.Signer(held.origin, own.log),
         now=lambda: utc_now() + timedelta(hours=hours),
     )
 
