@@ -22,6 +22,7 @@ from gateway.formats import scan
 from gateway.release.extract import whole_study
 from policies import vocabulary
 from pseudonymization.columns import Column, Role, Table
+from pseudonymization.subjects import ONE_ROW_EACH
 
 _SHOWN = 12
 _STEP = 0.05
@@ -104,7 +105,7 @@ class Contents:
 
 @action("dataset", "read")
 def contents(gateway: Gateway, actor: Actor, key: str) -> Contents:
-    """A study with its tables and variables, what each is and how full."""
+    """A study with its tables and variables, what each is and how full; the table of subjects first."""
     dataset = gateway.store.dataset(key)
     row = allow(gateway, actor, "dataset", "read", study=key)
     event = Event(
@@ -128,7 +129,7 @@ def contents(gateway: Gateway, actor: Actor, key: str) -> Contents:
                 for column in table.columns
             ),
         )
-        for table in whole_study(dataset.version).tables
+        for table in sorted(whole_study(dataset.version).tables, key=lambda one: one.domain not in ONE_ROW_EACH)
     }
     return Contents(dataset, tables, _holder(gateway, key))
 
@@ -201,7 +202,7 @@ def questions(missing: Sequence[str]) -> list[Question]:
             found.append(Question(path, "date"))
         elif kind.choices:
             found.append(Question(path, "choice", tuple(sorted(kind.choices))))
-        elif kind in {vocabulary.COUNT, vocabulary.NUMBER}:
+        elif kind is vocabulary.COUNT or kind is vocabulary.NUMBER:
             found.append(Question(path, "number"))
         else:
             found.append(Question(path, "words"))

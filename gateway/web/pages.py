@@ -36,9 +36,26 @@ def share(value: float) -> str:
     return "<1 %" if 0 < value < 0.005 else f"{value * 100:.0f} %"
 
 
+def size(count: int) -> str:
+    """A number of bytes, in the largest unit that leaves a whole number before the point."""
+    value, unit = float(count), "B"
+    for larger in ("KiB", "MiB", "GiB", "TiB"):
+        if value < 1024:
+            break
+        value, unit = value / 1024, larger
+    return f"{value:.0f} {unit}" if unit == "B" or value >= 10 else f"{value:.1f} {unit}"
+
+
 def words(name: object) -> str:
     """A name of ours as words: `scientific_research` → scientific research."""
     return str(name).replace("_", " ").replace(".", ": ")
+
+
+def coded(text: str) -> Markup:
+    """One of our own sentences: first letter large, what stands between backticks as code."""
+    parts = (text[:1].upper() + text[1:]).split("`")
+    told = [Markup("<code>{}</code>").format(part) if at % 2 else escape(part) for at, part in enumerate(parts)]
+    return Markup("").join(told)
 
 
 def paragraphs(text: str) -> Markup:
@@ -50,19 +67,26 @@ _ENVIRONMENT = Environment(
     loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
 )
 _ENVIRONMENT.filters |= {
+    "coded": coded,
     "capital": lambda text: text[:1].upper() + text[1:],
     "meets": lambda held, wanted: not held.isdisjoint(wanted),
     "moment": moment,
     "paragraphs": paragraphs,
     "share": share,
+    "size": size,
     "words": words,
 }
 _ENVIRONMENT.globals["EVERY_STUDY"] = EVERY_STUDY
 
 
 def page(request: Request, template: str, *, status: int = 200, **given: Any) -> HTMLResponse:
-    """One page, or one part of it, as HTML. Given are also: who is signed in, their roles and the form token."""
+    """One page, or one part of it, as HTML. Given are also: who is signed in, their roles and the form token.
+
+    Where a page asked for a part of itself, a problem comes as a part too.
+    """
     visitor = signed_in(request)
+    if template == "problem.html" and "hx-request" in request.headers:
+        template = "problem_part.html"
     known: Mapping[str, Any] = {
         "here": request.url.path,
         "visitor": visitor,
