@@ -184,7 +184,9 @@ def _recoded(
         Unresolved: there is no such mode, or local mode is asked for what it does not know.
     """
     if mode == "global":
-        return _globally(table, ladders, optimal(table, ladders, safeguards, **steered, **whole), whole["population"])
+        fixed = _constant(table, ladders, steered["forbidden"] or {}) | dict(steered["fixed"] or {})
+        found = optimal(table, ladders, safeguards, **{**steered, "fixed": fixed}, **whole)
+        return _globally(table, ladders, found, whole["population"])
     if mode != "local":
         raise Unresolved("there is no such mode", cure="use global or local")
     if whole["population"] is not None or whole["loss"] is not Loss.GRANULARITY:
@@ -220,6 +222,17 @@ def _demanded(
     held |= {name: value for name, value in asdict(asked).items() if value and name != "t_distance"}
     held |= {"t_distance": asked.t_distance} if asked.t is not None else {}
     return held | ({"k_map": k_map} if k_map else {}) | ({"presence": list(presence)} if presence else {})
+
+
+def _constant(
+    table: ClassTable, ladders: Mapping[str, Ladder], forbidden: Mapping[str, Sequence[int]]
+) -> dict[str, int]:
+    """Columns with one value that no level makes coarser leave as they are: every level would cost nothing."""
+    return {
+        name: ladders[name].floor
+        for name, domain in zip(table.names, table.domains, strict=True)
+        if len(domain) <= 1 and ladders[name].size <= 1 and not forbidden.get(name)
+    }
 
 
 def _levels_exist(

@@ -83,14 +83,10 @@ def recode_locally(
     if cells is Cells.SETS and (fixed or forbidden):
         raise Unresolved("levels are fixed or forbidden for labels only", cure="use labels, or steer by weights")
     allowed = [_allowed(ladder, name, fixed or {}, forbidden or {}) for name, ladder in _named(table, ladders)]
-    steered = [*(fixed or {}), *(forbidden or {}), *(weights or {})]
-    if set(steered) - set(table.names):
-        raise Unresolved("a weight or a level is given for a column that is no quasi-identifier")
+    shares = _shares(table.names, weights or {}, {*(fixed or {}), *(forbidden or {})})
     lifted = [_only(ladder, levels) for ladder, levels in zip(table.lifted(ladders), allowed, strict=True)]
     subjects = len(table.subjects)
     least = _least(safeguards, subjects)
-    shares = np.array([(weights or {}).get(name, 1.0) for name in table.names])
-    shares = shares / max(shares.sum(), 1e-300)
     columns = [_column(table.codes[:, c], ladder, shares[c], cells) for c, ladder in enumerate(lifted)]
     jury = Jury(Judge(models, dict(sensitive or {})) if models else None)
     if jury.fails(np.zeros(subjects, dtype=np.int64)).any():
@@ -104,6 +100,17 @@ def recode_locally(
         for line in lines:
             groups = line.improve(groups, generator)
     return _found(table, lifted, allowed, columns, groups, safeguards, cells, began)
+
+
+def _shares(names: Sequence[str], weights: Mapping[str, float], steered: set[str]) -> Floats:
+    """How much each column's loss counts, in all 1."""
+    if (steered | set(weights)) - set(names):
+        raise Unresolved("a weight or a level is given for a column that is no quasi-identifier")
+    found = np.array([weights.get(name, 1.0) for name in names])
+    if len(found) and not (found.min() >= 0 and 0 < found.sum() < np.inf):
+        cure = "weigh quasi-identifiers only, from 0 up, not all of them 0"
+        raise Unresolved("a weight is below zero, or no number, or all are zero", cure=cure)
+    return np.asarray(found / max(found.sum(), 1e-300))
 
 
 def _named(table: ClassTable, ladders: Mapping[str, Ladder]) -> list[tuple[str, Ladder]]:
