@@ -5,9 +5,10 @@ from typing import Any
 
 from gateway.domain.release import Step
 from gateway.errors import NotPossible
-from gateway.release import measuring
+from gateway.release import attacking, measuring
 from gateway.release.treat import protected
 from gateway.release.work import Work
+from pseudonymization.deidentify import Prepared
 from pseudonymization.measure import Measured
 from pseudonymization.plan import Plan
 from pseudonymization.safeguards import Safeguards
@@ -16,14 +17,14 @@ from pseudonymization.safeguards import Safeguards
 _ALIKE = 1e-9
 
 
-def judge(work: Work) -> Work:
-    """Put the contributions of all tables together, measure, compare.
+def judge(work: Work, prepared: Prepared) -> Work:
+    """Put the contributions of all tables together, measure, compare; then attack what was found to hold.
 
     Raises:
         NotPossible: a demand does not hold on the result. Names the demand; the figure itself stays inside.
     """
     plan = Plan.from_dict(work.release.values["plan"])
-    measured = measuring.of_tables(work, plan)
+    measured, gathered = measuring.of_tables(work, plan)
     failed = unmet(measured, plan.safeguards)
     predicted: Mapping[str, Any] = work.release.values["predicted"]
     if measured.subjects != predicted["subjects"]:
@@ -34,7 +35,9 @@ def judge(work: Work) -> Work:
             rule="measured-risk",
             cure="nothing was released; start the release again, and report this if it happens twice",
         )
-    return work.store(Step.JUDGED, {"k": protected(measured.k)}, after=measured.to_dict())
+    found = attacking.attacked(work, prepared, gathered)
+    facts = {"k": protected(measured.k), "attacks": len(found["attacks"])}
+    return work.store(Step.JUDGED, facts, after=measured.to_dict(), attacks=found)
 
 
 def unmet(measured: Measured, safeguards: Safeguards) -> list[str]:

@@ -57,6 +57,7 @@ def build(
             "note": "average_risk is attempt × mean(1 / class size); an empty cell matches only empty cells",
         },
         "utility": values["utility"],
+        "attacks": values.get("attacks", {}),
         "composition": values.get("composition", {}),
         "tables": [dict(tables[name].value) for name in sorted(tables)],
         "files": [{"name": f.name, "size": f.size, "sha256": f.sha256} for f in files],

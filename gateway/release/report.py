@@ -120,6 +120,7 @@ def render(work: Work, tables: Mapping[str, ReleaseTable], created: datetime, ex
         before=values["before"],
         after=values["after"],
         utility=values["utility"],
+        attacks=values.get("attacks", {}),
         bins=bins(values["before"]["histogram"], values["after"]["histogram"], smallest),
         smallest=smallest,
         share=share,

@@ -89,7 +89,8 @@ def _go_on(work: Work) -> None:
         scanner = scanning.scanner(work, prepared)
         work = treat.treat_tables(work, prepared, scanner)
     if work.release.step is Step.TREATED:
-        work = judge.judge(work)
+        prepared = prepared or prepare.again(work)
+        work = judge.judge(work, prepared)
     if work.release.step is Step.JUDGED:
         work = pack.pack(work, scanner or scanning.scanner(work, prepared or prepare.again(work)))
     if work.release.step is Step.PACKED:

@@ -20,13 +20,13 @@ from gateway.domain.event import Event, EventKind
 from gateway.domain.release import ReleaseTable, Step
 from gateway.formats import Folder, scan, writer
 from gateway.release import measuring, scanning, shelf, words
+from gateway.release.measuring import Collected
 from gateway.release.work import Work
 from gateway.storage.jobs import Hold
 from pseudonymization import deidentify, order, treat
 from pseudonymization.deidentify import Prepared
 from pseudonymization.faults import Place
 from pseudonymization.leaks import Scanner
-from pseudonymization.measure import Collector
 from pseudonymization.plan import Act, Plan
 from pseudonymization.terms import Terms
 from pseudonymization.treat import Lookups, Tally
@@ -129,7 +129,7 @@ class _Counted:
 
 
 def _treated(
-    bench: Bench, name: str, wanted: Sequence[str], collected: Collector, counted: _Counted, done: int
+    bench: Bench, name: str, wanted: Sequence[str], collected: Collected, counted: _Counted, done: int
 ) -> Iterator[pa.RecordBatch]:
     """The treated batches of one table: each searched for leaks and measured before anything of it is written."""
     for batch in bench.work.source.batches(name, wanted):
@@ -138,7 +138,7 @@ def _treated(
         bench.scanner.scan(name, left)
         bench.scanner.see_moves(name, batch, left)
         bench.scanner.verdict()
-        collected.add(name, left)
+        collected.add(name, left, batch)
         counted.tally += result.tally
         counted.lifted += lifted
         counted.rows += left.num_rows
