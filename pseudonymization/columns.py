@@ -49,6 +49,15 @@ class Kind(StrEnum):
     TIMESTAMP = "timestamp"
 
 
+class Epoch(StrEnum):
+    """From which day a column of plain numbers counts, and in what unit: SAS from 1960-01-01, Unix from 1970-01-01."""
+
+    SAS_DAYS = "sas_days"
+    SAS_SECONDS = "sas_seconds"
+    UNIX_DAYS = "unix_days"
+    UNIX_SECONDS = "unix_seconds"
+
+
 @dataclass(frozen=True, slots=True)
 class Column:
     """One column: its name, role and, where the role leaves a choice, how it is handled.
@@ -62,6 +71,9 @@ class Column:
     that names them (QNAM), `qualifiers` has one entry for each, named as `by` names it, with a role of its own.
     `follows` names the quasi-identifier whose values a qualifier's are: RACE1 of SUPPDM follows RACE, so that both
     climb one ladder together.
+
+    `epoch` makes a column of numbers with the role `date` a column of dates; without it nobody knows which days it
+    means, and it is never released.
     """
 
     name: str
@@ -77,6 +89,7 @@ class Column:
     by: str = ""
     qualifiers: tuple["Column", ...] = ()
     follows: str = ""
+    epoch: Epoch | None = None
 
     @property
     def attribute(self) -> str:

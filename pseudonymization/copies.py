@@ -22,9 +22,6 @@ from pseudonymization.isodates import NO_DAY, Days
 from pseudonymization.options import Copies
 from pseudonymization.subjects import ONE_ROW_EACH, Positions, Subjects, complete_days
 
-EPOCHS_APART = 3653
-"""Days from 1960-01-01, where SAS counts from, to 1970-01-01, where Unix does."""
-
 _SAME_DAY: Mapping[str, tuple[str, ...]] = {
     "TRTSDT": ("RFXSTDTC", "RFSTDTC"),
     "TRTEDT": ("RFXENDTC", "RFENDTC"),
@@ -95,14 +92,16 @@ def _links(rosters: list[Table], asked: Study) -> Iterator[tuple[tuple[str, str]
             found = [roster for roster in above if _has(roster, column)]
             if found and column.name != table.subject_key:
                 yield place, ColumnRef(found[-1].name, column.name), True
-            elif column.kind in {Kind.DATE, Kind.TIMESTAMP}:
+            elif column.kind in {Kind.DATE, Kind.TIMESTAMP} or column.epoch is not None:
                 names = _SAME_DAY.get(column.name, (f"{column.name}C", f"{column.name.removesuffix('M')}C"))
                 same = [(r, n) for r in above for n in names if any(c.name == n for c in r.columns)]
                 yield from ((place, ColumnRef(roster.name, name), False) for roster, name in same[:1])
 
 
 def _has(roster: Table, column: Column) -> bool:
-    return any(held.name == column.name and held.kind is column.kind for held in roster.columns)
+    return any(
+        (held.name, held.kind, held.epoch) == (column.name, column.kind, column.epoch) for held in roster.columns
+    )
 
 
 def _read(table: Table, columns: list[Column], source: Source, subjects: Subjects) -> dict[ColumnRef, pa.Array]:
@@ -110,7 +109,8 @@ def _read(table: Table, columns: list[Column], source: Source, subjects: Subject
     if not columns:
         return {}
     key = table.subject_key or ""
-    batches = list(source.batches(table.name, [key, *(column.name for column in columns)]))
+    read = source.batches(table.name, [key, *(column.name for column in columns)])
+    batches = [dates.dated(batch, table) for batch in read]
     rows = pa.Table.from_batches(batches).combine_chunks()
     places = subjects.positions(rows.column(key).cast(pa.string()).combine_chunks())
     at = np.flatnonzero(places >= 0)
@@ -166,10 +166,10 @@ def right_epoch(days: Days, place: Place, array: pa.Array, who: Positions, first
     ours, present = dates.arrow_days(plain)
     theirs = np.append(days, NO_DAY)[who]
     known = present & (theirs != NO_DAY)
-    wrong = known & (np.abs(ours - np.where(known, theirs, ours)) == EPOCHS_APART)
+    wrong = known & (np.abs(ours - np.where(known, theirs, ours)) == dates.EPOCHS_APART)
     if wrong.any():
         raise Unresolved(
-            f"dates lie exactly {EPOCHS_APART:,} days from the subject's own: they were counted from another epoch",
+            f"dates lie exactly {dates.EPOCHS_APART:,} days from the subject's own: counted from another epoch",
             places=(Place(place.table, place.column, cells.rows_where(wrong, first_row)),),
             cure="export the table again with the right epoch (SAS counts from 1960, Unix from 1970)",
         )

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pseudonymization import cells, isodates, pseudonyms
+from pseudonymization.columns import Epoch, Table
 from pseudonymization.faults import Place, Unreadable, Unresolved
 from pseudonymization.isodates import NO_DAY, Days, Precision
 from pseudonymization.safeguards import DateRule, TimeOfDay
@@ -42,6 +43,8 @@ def shifts(key: pseudonyms.ProjectKey, ids: Sequence[str], window: tuple[int, in
     return np.array([low + number % (high - low + 1) for number in drawn], dtype=np.int64)
 
 
+EPOCHS_APART = 3653
+"""Days from 1960-01-01, where SAS counts from, to 1970-01-01, where Unix does."""
 ANCHOR = 65_744
 """The day on which everyone starts whose dates are anchored, 2150-01-01. It is public, the same for every study."""
 
@@ -118,7 +121,7 @@ def without_epoch(place: Place) -> Unresolved:
     return Unresolved(
         "a date column holds plain numbers, and nothing says from which day they count",
         places=(place,),
-        cure="declare the column's epoch where the file is read, or give the column another role",
+        cure="say `epoch: sas_days` (or sas_seconds, unix_days, unix_seconds) in its line of the column file",
     )
 
 
@@ -318,6 +321,36 @@ def study_days(days: Days, complete: Flags, baseline: Days) -> pa.Array:
     known = complete & (baseline != NO_DAY)
     apart = np.where(known, days - np.where(known, baseline, 0), 0)
     return pa.array(apart + (apart >= 0), pa.int64(), mask=~known)
+
+
+def dated(batch: pa.RecordBatch, table: Table) -> pa.RecordBatch:
+    """The batch with its columns of counted dates as dates; other columns are untouched."""
+    for column in table.columns:
+        if column.epoch is not None and column.name in batch.schema.names:
+            array = counted(batch.column(column.name), column.epoch)
+            held = batch.schema.field(column.name).with_type(array.type)
+            batch = batch.set_column(batch.schema.get_field_index(column.name), held, array)
+    return batch
+
+
+def counted(array: pa.Array, epoch: Epoch) -> pa.Array:
+    """Numbers counted from an epoch as dates (days) or timestamps (seconds); fractions are cut. Others stay."""
+    if not (pa.types.is_integer(array.type) or pa.types.is_floating(array.type)):
+        return array
+    numbers = pc.fill_null(array.cast(pa.float64()), np.nan).to_numpy(zero_copy_only=False)
+    absent = np.isnan(numbers)
+    whole = np.floor(np.where(absent, 0.0, numbers)).astype(np.int64)
+    in_days = epoch in {Epoch.SAS_DAYS, Epoch.UNIX_DAYS}
+    if epoch in {Epoch.SAS_DAYS, Epoch.SAS_SECONDS}:
+        whole -= EPOCHS_APART * (1 if in_days else 86_400)
+    if in_days:
+        return pa.array(whole.astype(np.int32), pa.int32(), mask=absent).cast(pa.date32())
+    return pa.array(whole, pa.int64(), mask=absent).cast(pa.timestamp("s"))
+
+
+def counted_as(epoch: Epoch) -> pa.DataType:
+    """The type of what `counted` makes."""
+    return pa.date32() if epoch in {Epoch.SAS_DAYS, Epoch.UNIX_DAYS} else pa.timestamp("s")
 
 
 def arrow_days(array: pa.Array) -> tuple[Days, Flags]:

@@ -227,7 +227,7 @@ class _Gathering:
 
     def _dates(self, table: Table, column: Column, array: pa.Array, rows: "_Rows", first_row: int) -> None:
         place = Place(table.name, column.name)
-        found = complete_days(array, place, first_row)
+        found = complete_days(dates.counted(array, column.epoch) if column.epoch else array, place, first_row)
         self.days.update(found.distinct.tolist())
         if table.name != self.roster and len(self.stated) == len(self.order):
             return

@@ -56,7 +56,8 @@ def schema(lookups: Lookups, table: str, original: pa.Schema) -> pa.Schema:
         planned = lookups.planned(table, column.name)
         if planned.act is Act.REMOVE:
             continue
-        kind = _kind_of(lookups, planned, column.type)
+        epoch = lookups.study[table][column.name].epoch
+        kind = _kind_of(lookups, planned, dates.counted_as(epoch) if epoch else column.type)
         carried = {name: value for name, value in (column.metadata or {}).items() if name in _METADATA}
         if planned.act not in _SHAPE_KEPT:
             carried = {name: value for name, value in carried.items() if name == b"label"}
@@ -114,8 +115,9 @@ class _Batch:
     """One batch on its way: who each row is about, and the date columns read once."""
 
     def __init__(self, lookups: Lookups, table: str, batch: pa.RecordBatch, first_row: int) -> None:
-        self.lookups, self.table, self.batch, self.first_row = lookups, table, batch, first_row
+        self.lookups, self.table, self.first_row = lookups, table, first_row
         self.schema = schema(lookups, table, batch.schema)
+        self.batch = dates.dated(batch, lookups.study[table])
         self.key = lookups.study[table].subject_key
         self.who = self._who()
         self.blank = self._blanked()

@@ -173,6 +173,7 @@ def _column_content(column: Column) -> dict[str, Any]:
         "surrogate": column.surrogate,
         "namespace": column.namespace,
         "kind": str(column.kind) if column.kind is not Kind.TEXT else "",
+        "epoch": str(column.epoch) if column.epoch else "",
         "label": column.label,
         "follows": column.follows,
         "because": column.because,

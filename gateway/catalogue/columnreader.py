@@ -8,14 +8,14 @@ from ruamel.yaml.comments import CommentedMap
 
 from gateway.catalogue import options as choices
 from gateway.errors import Invalid
-from pseudonymization.columns import Column, ColumnRef, Handling, Kind, Role, Study, Table
+from pseudonymization.columns import Column, ColumnRef, Epoch, Handling, Kind, Role, Study, Table
 from pseudonymization.options import Options
 
 FORMAT = 1
 _TOP = ("format", "study", "accepted", "subject_key", "country", "baseline", "options", "tables")
 _TABLE = ("domain", "label", "columns")
 _COLUMN = (
-    "role", "handling", "hierarchy", "surrogate", "namespace", "kind", "label", "certain", "because",
+    "role", "handling", "hierarchy", "surrogate", "namespace", "kind", "epoch", "label", "certain", "because",
     "follows", "by", "qualifiers",
 )  # fmt: skip
 _MAY_HANDLE: Mapping[Role, frozenset[Handling]] = {
@@ -114,7 +114,10 @@ class Reader:
         if (role is Role.QUALIFIER) != ("by" in line) or (role is Role.QUALIFIER) != ("qualifiers" in line):
             raise self._fault(line, "role", f"column `{name}` needs `by` and `qualifiers` exactly if it is a qualifier",
                               "write role: qualifier, by: QNAM, and a line for each qualifier")  # fmt: skip
-        column = Column(str(name), role, kind, handling=handling, certain=certain)
+        epoch = self._word(line, "epoch", Epoch, columns, name) if "epoch" in line else None
+        if epoch is not None and (role, kind) != (Role.DATE, Kind.NUMBER):
+            raise self._fault(line, "epoch", f"column `{name}` is no date stored as a number", "take `epoch` away")
+        column = Column(str(name), role, kind, handling=handling, certain=certain, epoch=epoch)
         column = replace(column, **said)  # type: ignore[arg-type]
         return replace(column, qualifiers=self._qualifiers(line)) if "qualifiers" in line else column
 

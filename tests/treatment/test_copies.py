@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from pseudonymization import copies, deidentify
+from pseudonymization import dates, deidentify
 from pseudonymization.columns import Column, ColumnRef, Kind, Role, Study, Table
 from pseudonymization.faults import Unresolved
 from pseudonymization.options import Copies, Options
@@ -111,7 +111,7 @@ def test_case_13_the_steward_may_choose_what_the_subject_table_says(held: Any) -
     assert all(row["TRTSDT"] == subject[row["USUBJID"]] for row in out["ADAE"].to_pylist())
 
 
-@pytest.mark.parametrize("days", [copies.EPOCHS_APART, -copies.EPOCHS_APART])
+@pytest.mark.parametrize("days", [dates.EPOCHS_APART, -dates.EPOCHS_APART])
 def test_case_29_dates_of_another_epoch_stop_the_release_with_their_rows(held: Any, days: int) -> None:
     study, tables = trial()
     late = pa.array([day + timedelta(days) for day in STARTS[:2]])
