@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
+from pseudonymization.cells import value_order
 from pseudonymization.classes import ClassTable, build, spelled, table_of
 from pseudonymization.columns import Column, Role, Study, Table
 from pseudonymization.faults import Unresolved
@@ -94,9 +95,10 @@ def class_table(content: pa.Table, quasi: Sequence[str], subject: str | None = N
 def coded_column(content: pa.Table, name: str) -> tuple[npt.NDArray[np.int32], list[str]]:
     """(code per row, values in sorted order) of a column."""
     places, texts = spelled(content[name].combine_chunks())
-    domain = sorted(set(texts))
-    rank = {text: at for at, text in enumerate(domain)}
-    return np.array([rank[text] for text in texts], dtype=np.int32)[places], domain
+    order = value_order(pa.array(texts, pa.string()))
+    rank = np.empty(len(order), dtype=np.int32)
+    rank[order] = np.arange(len(order), dtype=np.int32)
+    return rank[places], [texts[at] for at in order.tolist()]
 
 
 def rewritten(content: pa.Table, table: ClassTable, texts: Mapping[str, list[str]], subject: str | None) -> pa.Table:

@@ -6,6 +6,10 @@ import re
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from pseudonymization.faults import Place, Unreadable, Unresolved
 from pseudonymization.hierarchies.given import OTHER, from_csv, from_file, from_rows
 from pseudonymization.hierarchies.ladder import MISSING, TOP, Ladder, of_labels
@@ -20,6 +24,7 @@ SMALL = 11  # a value of fewer subjects is rare: the k of EMA/90915/2016 and of 
 _DATE = re.compile(r"^(\d{4})(?:-(0[1-9]|1[0-2])(?:-(0[1-9]|[12]\d|3[01])(?:T[\d:.+Z-]*)?)?)?$")
 _ATC = re.compile(r"^[A-Z]\d\d[A-Z]{2}\d\d$")
 _ICD = re.compile(r"^[A-Z]\d[\dA-Z](?:\.[\dA-Z]{1,4})?$")
+_NUMBER = r"^-?\d+(\.\d+)?$"
 _BOUND = re.compile(r"^\s*(>=|<=|>|<)?\s*(-?\d+(?:\.\d+)?)\s*(\+)?\s*$")
 
 
@@ -29,6 +34,8 @@ def numbers(name: str, domain: Sequence[str]) -> list[float | None]:
     Raises:
         Unreadable: a value is no number.
     """
+    if (plain := _plain(domain)) is not None:
+        return plain
     read: list[float | None] = []
     for text in domain:
         if text == MISSING:
@@ -46,6 +53,16 @@ def numbers(name: str, domain: Sequence[str]) -> list[float | None]:
     return read
 
 
+def _plain(domain: Sequence[str]) -> list[float | None] | None:
+    """The numbers where every text is missing or a plain number, read at once; else None."""
+    texts = pa.array(domain, pa.string())
+    texts = pc.if_else(pc.equal(texts, MISSING), pa.scalar(None, pa.string()), texts)
+    if pc.all(pc.match_substring_regex(texts, _NUMBER)).as_py() is False:
+        return None
+    found: list[float | None] = texts.cast(pa.float64()).to_pylist()
+    return found
+
+
 def _edge(value: float) -> str:
     return str(int(value)) if value == int(value) else repr(value)
 
@@ -56,6 +73,15 @@ def _band(value: float, width: float, *, whole: bool, start: float = 0.0, top: f
         return f"[{_edge(round(low, 9))}, {_edge(round(low + width, 9))})"
     high = min(low + width - 1, top)
     return f"{_edge(low)}-{_edge(high)}" if high > low else _edge(low)
+
+
+def _bands(values: Sequence[float | None], width: float, *, whole: bool, start: float) -> list[str]:
+    """The band of each value; each band is spelled once."""
+    known = np.array([math.nan if value is None else value for value in values])
+    _, first, band = np.unique(np.floor((known - start) / width + 1e-9), return_index=True, return_inverse=True)
+    chosen = [values[at] for at in first.tolist()]
+    texts = [MISSING if value is None else _band(value, width, whole=whole, start=start) for value in chosen]
+    return [texts[at] for at in band.tolist()]
 
 
 def age(name: str, domain: Sequence[str], *, top: int | None) -> Ladder:
@@ -147,7 +173,7 @@ def interval(name: str, domain: Sequence[str], width: float, *, start: float = 0
     whole = whole and all(value is None or value.is_integer() for value in read)
     levels, titles = [list(domain)], ["exact"]
     while len(set(levels[-1]) - {MISSING}) > 1 and len(levels) < 24:
-        levels.append([MISSING if v is None else _band(v, width, whole=whole, start=start) for v in read])
+        levels.append(_bands(read, width, whole=whole, start=start))
         titles.append(f"bands of {_edge(width)}")
         width *= 2
     return of_labels(name, domain, [*levels, [TOP] * len(domain)], [*titles, "not released"])
@@ -233,7 +259,7 @@ def proposed(name: str, domain: Sequence[str], counts: Sequence[int], safeguards
         return prefix(name, domain, (5, 4, 3, 1))
     if len(known) > 12 and any("." in text for text in known) and all(_ICD.match(text) for text in known):
         return prefix(name, domain, (3, 1))
-    numeric = bool(known) and all(_BOUND.match(text) for text in known)
+    numeric = bool(known) and (_plain(known) is not None or all(_BOUND.match(text) for text in known))
     if numeric and name.upper() in {"AGE", "AAGE", "AGEYR", "BRTHAGE"}:
         return age(name, domain, top=safeguards.age_top)
     if numeric and len(known) > 12:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from pseudonymization.faults import Unresolved
 
@@ -46,7 +47,9 @@ class Ladder:
         if not 0 <= self.floor < len(self.codes):
             raise Unresolved(f"the lowest level allowed for `{self.name}` is none of its hierarchy")
         for level, (below, here) in enumerate(zip(self.codes, self.codes[1:], strict=False), start=1):
-            if len(np.unique(np.stack((below, here)), axis=1)[0]) != len(np.unique(below)):
+            above = np.zeros(int(below.max(initial=-1)) + 1, dtype=here.dtype)
+            above[below] = here
+            if (above[below] != here).any():
                 raise Unresolved(
                     f"level {level} of the hierarchy of `{self.name}` splits a label of the level below",
                     cure="give each label of a level exactly one label on the next level",
@@ -111,17 +114,16 @@ def of_labels(
     """
     if len(set(domain)) != len(domain):
         raise Unresolved(f"a value stands twice in the hierarchy of `{name}`", cure="give each value one line")
-    columns, words = [list(level) for level in levels], list(titles)
-    if len(set(columns[-1])) > 1 or len(columns) == 1:
-        columns.append([TOP] * len(domain))
+    columns, words = [pa.array(level, pa.string()).dictionary_encode() for level in levels], list(titles)
+    if len(columns[-1].dictionary) > 1 or len(columns) == 1:
+        columns.append(pa.array([TOP] * len(domain), pa.string()).dictionary_encode())
         words.append("not released")
     codes, labels, leaves = [], [], []
     for column in columns:
-        seen: dict[str, int] = {}
-        coded = np.array([seen.setdefault(label, len(seen)) for label in column], dtype=np.int32)
+        coded = column.indices.to_numpy().astype(np.int32, copy=False)
         codes.append(coded)
-        labels.append(tuple(seen))
-        leaves.append(np.bincount(coded, minlength=len(seen)).astype(np.int32))
+        labels.append(tuple(column.dictionary.to_pylist()))
+        leaves.append(np.bincount(coded, minlength=len(column.dictionary)).astype(np.int32))
     return Ladder(
         name=name,
         domain=tuple(domain),
