@@ -58,14 +58,14 @@ def content(name):
 
 
 def wide(columns, rows=30_000):
-    """Survey-like answers from a latent-class model: yes/no items, five-point and ten-point scales, years of birth."""
+    """Survey-like answers from a latent-class model: yes/no items, five-point scales, longer lists."""
     generator = np.random.default_rng(7)
     kind = generator.integers(0, 12, rows)
     answers, ladders = {}, {}
     for at in range(columns):
-        size = (5, 10, 2, 24)[at % 4]
+        size = (5, 12, 2, 24)[at % 4]
         domain = [f"{value:02}" for value in range(1, size + 1)]
-        coarser = {2: (), 5: (2,), 10: (2, 5), 24: (2, 4, 12)}[size]
+        coarser = {2: (), 5: (2,), 12: (3, 6), 24: (2, 4, 12)}[size]
         levels = [domain] + [[f"{low * step + 1}-{(low + 1) * step}" for low in _bands(size, step)] for step in coarser]
         name = f"item{at:02}"
         chances = generator.dirichlet(np.full(size, 0.5), 12).cumsum(axis=1)

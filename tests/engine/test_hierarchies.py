@@ -2,12 +2,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pseudonymization.columns import Column, Handling, Role
 from pseudonymization.faults import Unreadable, Unresolved
-from pseudonymization.hierarchies import ladder_for
+from pseudonymization.hierarchies import builders, ladder_for
 from pseudonymization.hierarchies.given import from_csv, from_parents, to_csv
 from pseudonymization.safeguards import GeographyRule, Safeguards
 
@@ -220,3 +220,26 @@ def test_a_set_is_generalised_element_by_element():
     assert made.labels_of(1) == ("ab", "ab", "c", "ab", "ab|c")
     assert made.labels_of(2) == ("*",) * 5
     assert made.leaves[1][made.codes[1][4]] == 3
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.lists(
+        st.one_of(st.just(""), st.integers(-50, 400).map(str), st.decimals(-9, 99, places=2).map(str)), unique=True
+    ),
+    st.sampled_from([0.5, 1.0, 7.0]),
+)
+def test_numbers_read_at_once_fall_in_the_bands_of_those_read_one_by_one(domain, width):
+    if not domain:
+        return
+    with pytest.MonkeyPatch.context() as patch:
+        at_once = builders.interval("Q", domain, width)
+        patch.setattr(builders, "_plain", lambda _: None)
+        one_by_one = builders.interval("Q", domain, width)
+    assert at_once.labels == one_by_one.labels
+    assert [codes.tolist() for codes in at_once.codes] == [codes.tolist() for codes in one_by_one.codes]
+    read = [None if text == "" else float(text) for text in domain]
+    whole = width.is_integer() and all(value is None or value.is_integer() for value in read)
+    for level in range(1, at_once.height):
+        spelled = ["" if v is None else builders._band(v, width * 2 ** (level - 1), whole=whole) for v in read]
+        assert list(at_once.labels_of(level)) == spelled
