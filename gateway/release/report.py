@@ -8,6 +8,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from gateway.domain.release import ReleaseTable
+from gateway.release import drawing
 from gateway.release.manifest import columns
 from gateway.release.work import Work
 from pseudonymization.plan import Plan
@@ -126,6 +127,7 @@ def render(work: Work, tables: Mapping[str, ReleaseTable], created: datetime, ex
         share=share,
         first_upper=lambda text: text[:1].upper() + text[1:],
         flips=flips,
+        pictures=drawing.drawn(tables),
         day_checks=day_checks,
     ).encode()
 

@@ -19,7 +19,7 @@ from gateway.domain.actor import SYSTEM
 from gateway.domain.event import Event, EventKind
 from gateway.domain.release import ReleaseTable, Step
 from gateway.formats import Folder, scan, writer
-from gateway.release import measuring, scanning, shelf, words
+from gateway.release import analyst, measuring, scanning, shelf, words
 from gateway.release.measuring import Collected
 from gateway.release.work import Work
 from gateway.storage.jobs import Hold
@@ -44,6 +44,7 @@ class Bench:
     lookups: Lookups
     terms: Terms
     scanner: Scanner
+    roster: analyst.Roster | None
     folder: Folder
     staging: Path
     total_rows: int
@@ -85,6 +86,7 @@ def _bench(work: Work, prepared: Prepared, scanner: Scanner) -> Bench:
         looked_up,
         words.again(work, prepared.plan),
         scanner,
+        analyst.roster_of(looked_up, work.source),
         folder,
         shelf.staging(work.gateway.settings.releases_folder, work.claim),
         max(1, rows),
@@ -100,7 +102,7 @@ def _table(bench: Bench, name: str, done: int) -> ReleaseTable:
     file = f"{name}{ENDINGS[work.request.terms.format]}.age"
     bench.scanner.scan_text(f"{name} {table.label}", Place(name))
     collected = measuring.collector(work, bench.plan)
-    counted = _Counted()
+    counted = _Counted(analyst.pictures(bench.lookups, name, bench.roster))
     with Sealer(bench.staging / file, recipients.parse(work.request.terms.keys)) as sealer:
         changed = [column for column in treated.names if planned[column].act is not Act.KEEP]
         edges: Any = scanning.Edges(sealer.stream)
@@ -122,6 +124,7 @@ def _table(bench: Bench, name: str, done: int) -> ReleaseTable:
 class _Counted:
     """What adds up while a table streams by."""
 
+    pictures: analyst.Pictures
     rows: int = 0
     read: int = 0
     tally: Tally = field(default_factory=Tally)
@@ -139,6 +142,7 @@ def _treated(
         bench.scanner.see_moves(name, batch, left)
         bench.scanner.verdict()
         collected.add(name, left, batch)
+        counted.pictures.add(batch, left)
         counted.tally += result.tally
         counted.lifted += lifted
         counted.rows += left.num_rows
@@ -164,6 +168,7 @@ def _value(name: str, file: str, treated: pa.Schema, counted: _Counted, sealed: 
             column: {what: protected(count) for what, count in asdict(checks).items()}
             for (_, column), checks in sorted(counted.tally.study_days.items())
         },
+        "analyst": counted.pictures.finish(),
         "redacted": {
             f"{column}: {kind}": protected(n) for (_, column, kind), n in sorted(counted.tally.redacted.items())
         },
