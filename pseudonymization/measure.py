@@ -129,6 +129,20 @@ class Collector:
         for name in pc.unique(table["q"]).to_pylist():
             self._store(name, table.filter(pc.equal(table["q"], name)).select(["s", "v"]))
 
+    def _pairs(self) -> Mapping[str, pa.Table]:
+        """All that was collected.
+
+        Values are digested, so that none holds the sign between them; subjects only where others stored theirs so.
+        """
+        if self._stored:
+            self._digest()
+            return self._stored
+        seen = {"": ""}
+        return {
+            name: pa.table({"s": pairs["s"], "v": self._digests(pairs["v"], seen)})
+            for name, pairs in self._fresh.items()
+        }
+
     def _digest(self) -> None:
         seen = {"": ""}
         for name, pairs in self._fresh.items():
@@ -154,13 +168,13 @@ class Collector:
         Raises:
             ValueError: nothing was collected.
         """
-        self._digest()
-        if "" not in self._stored or len(self._stored[""]) == 0:
+        held = self._pairs()
+        if "" not in held or len(held[""]) == 0:
             raise ValueError("no subject was measured")
-        view = pa.table({"s": pc.unique(self._stored[""]["s"])})
+        view = pa.table({"s": pc.unique(held[""]["s"])})
         for at, name in enumerate(self._quasi):
-            if name in self._stored:
-                view = view.join(_sets(self._stored[name], f"q{at}"), "s")
+            if name in held:
+                view = view.join(_sets(held[name], f"q{at}"), "s")
         names = [name for name in view.schema.names if name != "s"]
         filled = pa.table({"s": view["s"], **{name: pc.fill_null(view[name], "") for name in names}})
         classes = filled.group_by(names).aggregate([([], "count_all")]) if names else None
