@@ -10,7 +10,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
-_RUN = re.compile(r"[^\W_]+")
+_UNSPACED = r"\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uff66-\uff9f"
+"""Japanese, Chinese and Korean signs: no blank parts them from an id that stands among them."""
+_RUN = re.compile(rf"[^\W_{_UNSPACED}]+|[{_UNSPACED}]+")
 _GAP = 3
 """At most so many signs stand between two runs of one value."""
 
