@@ -20,7 +20,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pacsv
 
-from pseudonymization.anonymize import class_table, coded_column, diversity, ladders_of
+from pseudonymization.anonymize import ladders_of
+from pseudonymization.demands import diversity
 from pseudonymization.hierarchies.builders import from_file
 from pseudonymization.lattice import Lattice
 from pseudonymization.local_recoding import Cells, recode_locally
@@ -28,6 +29,7 @@ from pseudonymization.models import DistinctL, RecursiveL, TCloseness
 from pseudonymization.risk import limits, risk_of
 from pseudonymization.safeguards import Safeguards
 from pseudonymization.search import optimal
+from pseudonymization.tables import class_table, coded_column
 from tests.bench.engine_listed import ARX, NOTES
 from tests.bench.engine_rivals import RIVALS
 from tests.bench.engine_sets import BLANK, SETS, about, content, folder_of, is_wide, load, scores

@@ -15,9 +15,10 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from pseudonymization.anonymize import class_table, ladders_of, read_table
+from pseudonymization.anonymize import ladders_of
 from pseudonymization.hierarchies import of_labels
 from pseudonymization.safeguards import Safeguards
+from pseudonymization.tables import class_table, read_table
 
 SHARED = Path(__file__).resolve().parents[3] / "shared"
 KEPT = Path(tempfile.gettempdir()) / "engine-bench"

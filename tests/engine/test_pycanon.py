@@ -6,11 +6,12 @@ import pytest
 from pycanon import anonymity
 from pycanon.anonymity.utils import aux_anonymity
 
-from pseudonymization.anonymize import class_table, diversity
+from pseudonymization.demands import diversity
 from pseudonymization.hierarchies import of_labels
 from pseudonymization.risk import risk_of
 from pseudonymization.safeguards import Safeguards
 from pseudonymization.search import optimal
+from pseudonymization.tables import class_table
 
 ROWS, WIDTHS = 30_000, (72, 16, 7, 8, 5, 2, 2, 7, 14)
 
