@@ -28,7 +28,7 @@ CONDITIONS: Mapping[str, Callable[[Env], bool]] = {
     "made_for_actor": lambda env: env["actor"] != "" and env.get("recipient", "") == env["actor"],
 }
 ACTS: Mapping[str, frozenset[str]] = {
-    "dataset": frozenset({"add", "accept", "check", "circle", "read", "list"}),
+    "dataset": frozenset({"add", "accept", "check", "circle", "override", "read", "list"}),
     "policy": frozenset({"read", "change", "decide"}),
     "request": frozenset({"draft", "submit", "return", "approve", "refuse", "withdraw", "read", "list"}),
     "release": frozenset({"start", "read", "download", "revoke", "list"}),

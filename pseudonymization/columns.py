@@ -70,7 +70,7 @@ class Column:
     A column of qualifier values (QVAL of a SUPP-- table, role `qualifier`) holds several variables: `by` is the column
     that names them (QNAM), `qualifiers` has one entry for each, named as `by` names it, with a role of its own.
     `follows` names the quasi-identifier whose values a qualifier's are: RACE1 of SUPPDM follows RACE, so that both
-    climb one ladder together.
+    climb one ladder together. `override` is the rule that a steward chose instead of the proposal; empty without one.
 
     `epoch` makes a column of numbers with the role `date` a column of dates; without it nobody knows which days it
     means, and it is never released.
@@ -89,6 +89,7 @@ class Column:
     by: str = ""
     qualifiers: tuple["Column", ...] = ()
     follows: str = ""
+    override: str = ""
     epoch: Epoch | None = None
 
     @property

@@ -37,6 +37,10 @@ def plan_of(
     if column.role is Role.UNRESOLVED:
         place = (Place(table.name, column.name),)
         raise Unresolved("a column has no settled role", places=place, cure="settle it in the column file")
+    stored = column.kind in {Kind.DATE, Kind.TIMESTAMP} and column.role in {Role.KEPT, Role.SENSITIVE, Role.QUASI}
+    if stored and table.subject_key and safeguards.dates is not DateRule.KEEP:
+        place = (Place(table.name, column.name),)
+        raise Unresolved("true dates of subjects may not be kept", places=place, cure="give the column the role `date`")
     if column.role is Role.QUASI:
         ladder, level = ladders[column.attribute], levels[column.attribute]
         return ColumnPlan(

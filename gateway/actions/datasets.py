@@ -1,13 +1,13 @@
 """The catalogue: registering a study, settling its columns, checking what is unresolved, reading it."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from gateway.actions.guard import action, allow
-from gateway.catalogue import columnfile, profile, propose
+from gateway.catalogue import admission, columnfile, profile, propose
 from gateway.catalogue.rules import rules_for
 from gateway.context import Gateway
 from gateway.domain.actor import Actor
@@ -67,6 +67,7 @@ def add(
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(columnfile.dumps(study, accepted=accepted, previous=held), "utf-8")
     study = columnfile.loads(file.read_text("utf-8"), place=str(file))
+    admission.admit(study, file)
     known = {dataset.id: dataset for dataset in gateway.store.datasets()}
     fallback = known[key].title if key in known else key
     circles = known[key].circles if key in known else ()
@@ -80,7 +81,7 @@ def add(
 def accept(gateway: Gateway, actor: Actor, key: str) -> tuple[Dataset, Waiting]:
     """Take all proposals that are certain, and store the version that follows."""
     row = allow(gateway, actor, "dataset", "accept", study=key)
-    return _settle(gateway, actor, key, row, EventKind.DATASET_ACCEPTED, take_certain=True)
+    return settle(gateway, actor, key, row, EventKind.DATASET_ACCEPTED, columnfile.accept)
 
 
 @action("dataset", "check")
@@ -91,24 +92,48 @@ def check(gateway: Gateway, actor: Actor, key: str) -> tuple[Dataset, Waiting]:
         Invalid: the column file is wrong (file and line), or does not fit the data.
     """
     row = allow(gateway, actor, "dataset", "check", study=key)
-    return _settle(gateway, actor, key, row, EventKind.DATASET_CHECKED, take_certain=False)
+    return settle(gateway, actor, key, row, EventKind.DATASET_CHECKED)
 
 
-def _settle(
-    gateway: Gateway, actor: Actor, key: str, row: str, kind: EventKind, *, take_certain: bool
+Facts = dict[str, str | int | float | bool | list[str] | None]
+
+
+def settle(
+    gateway: Gateway,
+    actor: Actor,
+    key: str,
+    row: str,
+    kind: EventKind,
+    change: Callable[[Study], Study] | None = None,
+    *,
+    facts: Callable[[], Facts] = dict,
+    personal: Mapping[str, str] | None = None,
 ) -> tuple[Dataset, Waiting]:
+    """Change the column file, if there is something to change, and store the version that follows.
+
+    `change` gets the study as proposed. `row` is the access rule that allowed it; `facts` of the event are asked for
+    after the change.
+
+    Raises:
+        Invalid: the column file is wrong (file and line), or does not fit the data.
+        NotPossible: it would let true dates out.
+    """
     dataset, file = gateway.store.dataset(key), column_file(gateway, key)
     held = _text(file)
     if not held:
         raise NotFound("the column file is gone", place=str(file), cure="register the study again")
-    if take_certain:
-        accepted = columnfile.accept(columnfile.loads(held, place=str(file), proposals=True))
-        file.write_text(columnfile.dumps(accepted, previous=held), "utf-8")
-    study, path = columnfile.loads(_text(file), place=str(file)), Path(dataset.version.path)
+    path, text = Path(dataset.version.path), held
+    if change is not None:
+        changed = change(columnfile.loads(held, place=str(file), proposals=True))
+        text = columnfile.dumps(changed, accepted=_is_accepted(held), previous=held)
+    study = columnfile.loads(text, place=str(file))
     _fits(study, path, file)
-    changed = replace(dataset, version=_version(gateway, path, key, study))
-    _save(gateway, actor, changed, kind, row)
-    return changed, columnfile.unresolved(study)
+    admission.admit(study, file)
+    file.write_text(text, "utf-8")
+    version = _version(gateway, path, key, study)
+    saved = replace(dataset, version=version)
+    _save(gateway, actor, saved, kind, row, facts(), personal or {})
+    return saved, columnfile.unresolved(study)
 
 
 def _text(file: Path) -> str:
@@ -177,14 +202,23 @@ def _version(gateway: Gateway, path: Path, key: str, study: Study) -> DatasetVer
     return DatasetVersion(number, key, str(path), content, text, len(columnfile.unresolved(study)), gateway.now())
 
 
-def _save(gateway: Gateway, actor: Actor, dataset: Dataset, kind: EventKind, row: str) -> None:
-    facts: dict[str, str | int | float | bool | list[str] | None] = {
+def _save(
+    gateway: Gateway,
+    actor: Actor,
+    dataset: Dataset,
+    kind: EventKind,
+    row: str,
+    more: Facts | None = None,
+    personal: Mapping[str, str] | None = None,
+) -> None:
+    facts: Facts = {
         "version": dataset.version.id,
         "content_sha256": dataset.version.content,
         "unresolved": dataset.version.unresolved,
         "allowed_by": row,
+        **(more or {}),
     }
-    event = Event(kind, actor.id, about={"dataset": dataset.id}, facts=facts)
+    event = Event(kind, actor.id, about={"dataset": dataset.id}, facts=facts, personal=personal or {})
     gateway.store.save(dataset, event=event, now=gateway.now())
 
 

@@ -55,6 +55,10 @@ REQUEST = request_view(_REQUEST)
 SUBMITTED = {**REQUEST, "status": "submitted", "verdict": _VERDICT}
 DECISION = {"decision": _DECISION}
 DATASET = dataset_view(Dataset("demo", "A trial of a blood pressure medicine", ("health",), 1, _VERSION))
+OVERRIDDEN = {
+    **DATASET,
+    "waiting": [{"variable": "ADSL.AGEGR1", "why": "`AGE` was overridden, and an age group tells of the age"}],
+}
 STUDY = {
     **DATASET,
     "tables": [

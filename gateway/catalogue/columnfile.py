@@ -176,6 +176,7 @@ def _column_content(column: Column) -> dict[str, Any]:
         "epoch": str(column.epoch) if column.epoch else "",
         "label": column.label,
         "follows": column.follows,
+        "override": column.override,
         "because": column.because,
         "by": column.by,
     }

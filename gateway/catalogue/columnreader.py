@@ -7,6 +7,7 @@ from typing import Any
 from ruamel.yaml.comments import CommentedMap
 
 from gateway.catalogue import options as choices
+from gateway.catalogue.twins import fall_together
 from gateway.errors import Invalid
 from pseudonymization.columns import Column, ColumnRef, Epoch, Handling, Kind, Role, Study, Table
 from pseudonymization.options import Options
@@ -16,7 +17,7 @@ _TOP = ("format", "study", "accepted", "subject_key", "country", "baseline", "op
 _TABLE = ("domain", "label", "columns")
 _COLUMN = (
     "role", "handling", "hierarchy", "surrogate", "namespace", "kind", "epoch", "label", "certain", "because",
-    "follows", "by", "qualifiers",
+    "follows", "override", "by", "qualifiers",
 )  # fmt: skip
 _MAY_HANDLE: Mapping[Role, frozenset[Handling]] = {
     Role.DIRECT: frozenset({Handling.REMOVE, Handling.RECODE, Handling.EMBEDDED, Handling.SURROGATE}),
@@ -30,7 +31,7 @@ _MAY_HANDLE: Mapping[Role, frozenset[Handling]] = {
 
 def accept(study: Study) -> Study:
     """The study with every certain proposal taken; what is not certain becomes unresolved and keeps its reason."""
-    return _each_column(study, _settled)
+    return fall_together(_each_column(study, _settled))
 
 
 def _settled(column: Column) -> Column:
@@ -108,7 +109,7 @@ class Reader:
                 line, "handling", f"column `{name}` is {role} and cannot be handled by `{handling}`", f"use: {offered}"
             )
         kind = self._word(line, "kind", Kind, columns, name) if "kind" in line else Kind.TEXT
-        names = ("label", "hierarchy", "surrogate", "namespace", "follows", "because", "by")
+        names = ("label", "hierarchy", "surrogate", "namespace", "follows", "override", "because", "by")
         said = {key: self._text(line, key) for key in names}
         certain = self._truth(line, "certain", default=True)
         if (role is Role.QUALIFIER) != ("by" in line) or (role is Role.QUALIFIER) != ("qualifiers" in line):

@@ -106,7 +106,7 @@ class Rule:
 
     def names(self, name: str) -> bool:
         """Whether the rule speaks of variables of this name."""
-        return any(_pattern(text).fullmatch(name.upper()) for text in self.match)
+        return any(pattern(text).fullmatch(name.upper()) for text in self.match)
 
     def holds_in(self, domain: str) -> bool:
         """Whether the rule holds in a domain."""
@@ -129,7 +129,7 @@ def _holds(word: str, table: TableProfile, column: ColumnProfile) -> bool:
 
 
 @cache
-def _pattern(text: str) -> re.Pattern[str]:
+def pattern(text: str) -> re.Pattern[str]:
     """`--X` as any two characters of a domain before X; `*` and `?` as in file names."""
     start, rest = ("[A-Z][A-Z0-9]", text[2:]) if text.startswith("--") else ("", text)
     return re.compile(start + re.escape(rest).replace(r"\*", ".*").replace(r"\?", "."))

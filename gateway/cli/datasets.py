@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from gateway.actions import datasets
+from gateway.actions import datasets, overrides
 from gateway.actions.datasets import Waiting
 from gateway.api.views import dataset_view
 from gateway.cli.session import LOCAL_ACCOUNT, AsJson, AsUser, Session, begin, out, say_json, say_table
@@ -64,6 +64,22 @@ def check(key: Key, user: AsUser = LOCAL_ACCOUNT, json: AsJson = False) -> None:
     """Read the column file and the data again, and say what is unresolved."""
     session = begin(user)
     _say(session, *datasets.check(session.gateway, session.actor, key), json=json)
+
+
+@app.command("override")
+def override(
+    key: Key,
+    variable: Annotated[str, typer.Argument(help="TABLE.VARIABLE, or TABLE.QVAL:QNAM.")],
+    treat: Annotated[str, typer.Option(help="The rule to treat it by; see `gateway datasets rules`.")],
+    reason: Annotated[str, typer.Option(help="Why; kept with the event in the log.")],
+    accept_risk: Annotated[bool, typer.Option("--accept-risk", help="Less care than proposed is meant.")] = False,
+    user: AsUser = LOCAL_ACCOUNT,
+    json: AsJson = False,
+) -> None:
+    """Treat one variable by another rule than the proposed one. Nothing else changes; the reason is logged."""
+    session = begin(user)
+    done = overrides.override(session.gateway, session.actor, key, variable, treat, reason, accept_risk=accept_risk)
+    _say(session, *done, json=json)
 
 
 def _say(session: Session, dataset: Dataset, waiting: Waiting, *, json: bool) -> None:

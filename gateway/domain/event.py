@@ -27,6 +27,7 @@ class EventKind(StrEnum):
     DATASET_ACCEPTED = "dataset.accepted"
     DATASET_CHECKED = "dataset.checked"
     DATASET_CIRCLED = "dataset.circled"
+    DATASET_OVERRIDDEN = "dataset.overridden"
     DATASET_READ = "dataset.read"
     REQUEST_DRAFTED = "request.drafted"
     REQUEST_SUBMITTED = "request.submitted"
@@ -106,6 +107,7 @@ MEANING: Mapping[EventKind, str] = {
     EventKind.DATASET_ACCEPTED: "the certain proposals of a column file were taken",
     EventKind.DATASET_CHECKED: "a column file was read again; the version that follows",
     EventKind.DATASET_CIRCLED: "projects were taken for one circle of readers, or no longer; which ones",
+    EventKind.DATASET_OVERRIDDEN: "a steward treats one variable by another rule; which, and what it was before",
     EventKind.DATASET_READ: "the catalogue or one study was looked at",
     EventKind.REQUEST_DRAFTED: "a request was drafted or amended",
     EventKind.REQUEST_SUBMITTED: "a request was handed in; the verdict, its rules, digest of the facts",
