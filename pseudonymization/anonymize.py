@@ -6,7 +6,7 @@ Hierarchies are one CSV file per column, level 0 first, no header; or named by t
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -184,8 +184,8 @@ def _recoded(
         Unresolved: there is no such mode, or local mode is asked for what it does not know.
     """
     if mode == "global":
-        fixed = _constant(table, ladders, steered["forbidden"] or {}) | dict(steered["fixed"] or {})
-        found = optimal(table, ladders, safeguards, **{**steered, "fixed": fixed}, **whole)
+        barred = dict(steered["forbidden"] or {}) | dict.fromkeys(steered["fixed"] or {})
+        found = _finest(table, ladders, optimal(table, ladders, safeguards, **steered, **whole), barred)
         return _globally(table, ladders, found, whole["population"])
     if mode != "local":
         raise Unresolved("there is no such mode", cure="use global or local")
@@ -224,15 +224,19 @@ def _demanded(
     return held | ({"k_map": k_map} if k_map else {}) | ({"presence": list(presence)} if presence else {})
 
 
-def _constant(
-    table: ClassTable, ladders: Mapping[str, Ladder], forbidden: Mapping[str, Sequence[int]]
-) -> dict[str, int]:
-    """Columns with one value that no level makes coarser leave as they are: every level would cost nothing."""
-    return {
-        name: ladders[name].floor
-        for name, domain in zip(table.names, table.domains, strict=True)
-        if len(domain) <= 1 and ladders[name].size <= 1 and not forbidden.get(name)
-    }
+def _finest(table: ClassTable, ladders: Mapping[str, Ladder], found: Found, barred: Mapping[str, Any]) -> Found:
+    """The same classes at the same loss, told as finely as they may be: 20-39 rather than 0-39, where nobody is below.
+
+    barred: levels that must not leave, and None for a column whose level is fixed.
+    """
+    levels = dict(found.levels)
+    for name, ladder in zip(table.names, table.lifted(ladders), strict=True):
+        for at in range(levels[name] - 1, ladder.floor - 1, -1):
+            same = np.array_equal(ladder.codes[at], ladder.codes[levels[name]])
+            if barred.get(name, ()) is None or not same or len(ladder.leaves[at]) != len(ladder.leaves[levels[name]]):
+                break
+            levels[name] = levels[name] if at in barred.get(name, ()) else at
+    return replace(found, levels=levels)
 
 
 def _levels_exist(
