@@ -6,10 +6,10 @@ salt and text can show that they are what was logged; once both are erased, nobo
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from hashlib import sha256
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from gateway.domain.event import Event
 from gateway.errors import Invalid
@@ -73,6 +73,18 @@ def opens(committed: str, field: str, text: str, salt: bytes) -> bool:
     return len(salt) == SALT_BYTES and commitment(field, text, salt) == committed
 
 
+def all_open(committed: Mapping[str, str], texts: Mapping[str, object], salt: bytes) -> bool:
+    """Whether the texts are those of all the commitments: `opens` for each field, written out for speed."""
+    if len(salt) != SALT_BYTES or texts.keys() != committed.keys():
+        return False
+    for field, text in texts.items():
+        name = field.encode()
+        start = sha256(salt + name).digest() + len(name).to_bytes(2, "big") + name
+        if not isinstance(text, str) or sha256(start + text.encode()).hexdigest() != committed[field]:
+            return False
+    return True
+
+
 def write_leaf(event: Event, event_id: str, time: str, salt: bytes) -> bytes:
     """The bytes of the leaf; `salt` is the event's, 32 random bytes.
 
@@ -116,6 +128,19 @@ def read_leaf(leaf: bytes) -> Leaf:
     record, end = _DECODER.raw_decode(text)  # a third of the time of json.loads, which looks for white space around
     if end != len(text):
         raise ValueError("the bytes are not a leaf of this log")
+    return _leaf(record)
+
+
+def read_leaves(leaves: Sequence[bytes]) -> list[Leaf] | None:
+    """What many leaves say, parsed in one go, a fifth faster; None when that does not work: then read them singly."""
+    try:
+        records = json.loads(b"[" + b",".join(leaves) + b"]")
+        return [_leaf(record) for record in records] if len(records) == len(leaves) else None
+    except ValueError:
+        return None
+
+
+def _leaf(record: dict[str, Any]) -> Leaf:
     try:
         found = Leaf(
             record["id"],

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Engine, func, select
 
 from gateway.audit import files, tables
 from gateway.audit.faults import LogBroken
-from gateway.audit.leaves import Leaf, as_bytes, field_salt, opens, read_leaf
+from gateway.audit.leaves import Leaf, all_open, as_bytes, field_salt, opens, read_leaf, read_leaves
 from gateway.audit.merkle import EMPTY_ROOT, Frontier, leaf_hash, subtree_root
 from gateway.audit.notes import Checkpoint, NoteRefused, VerifierKey, open_note, parse_checkpoint_text
 from gateway.audit.stored import Row, by_tile
@@ -188,8 +188,13 @@ class _Reading:
             else:
                 for digest in digests:
                     self.frontier.append(digest)
-        for row in rows:
-            self._row(row)
+        leaves = read_leaves([row.leaf for row in rows])
+        if leaves is None:
+            for row in rows:
+                self._row(row)
+            return
+        for row, leaf in zip(rows, leaves, strict=True):
+            self._said(row, leaf)
 
     def _place(self, row: Row, digest: bytes, expected: bytes | None) -> None:
         """One row of a tile that is not as it should be."""
@@ -228,17 +233,19 @@ class _Reading:
 
     def _row(self, row: Row) -> None:
         """A row whose leaf is the signed one: its copies and personal texts must be what the leaf says."""
-        where = f"`audit_event` index {row.index}"
         try:
             leaf = read_leaf(row.leaf)
         except ValueError:
-            self.find(f"{where}: the leaf is not an event of this log")
+            self.find(f"`audit_event` index {row.index}: the leaf is not an event of this log")
             return
+        self._said(row, leaf)
+
+    def _said(self, row: Row, leaf: Leaf) -> None:
         if leaf.event_id != row.event_id:
-            self.find(f"{where}: `event_id` was changed")
+            self.find(f"`audit_event` index {row.index}: `event_id` was changed")
         said = [leaf.time, leaf.kind, leaf.outcome, leaf.actor]
         if row.copies != said:
-            self._copies(where, row.copies, said)
+            self._copies(f"`audit_event` index {row.index}", row.copies, said)
         if row.about != leaf.about:
             self.find(f"`audit_about` of index {row.index}: not what the leaf says")
         if row.personal is not None or leaf.personal:
@@ -269,8 +276,10 @@ class _Reading:
             self.erased.append((row.index, leaf.event_id))
             return
         try:
-            texts = dict[str, object](json.loads(stored or "").items())
-            names = set(texts) | set(leaf.personal)
+            texts = json.loads(stored or "")
+            if all_open(leaf.personal, texts, salt or b""):
+                return
+            names = set(texts.keys()) | set(leaf.personal)
         except (ValueError, AttributeError):
             self.find(f"{where}: the texts were changed after they were logged")
             return

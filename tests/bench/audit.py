@@ -1,7 +1,8 @@
 """Speed of the audit log: `python -m tests.bench.audit`.
 
 Events per second that are durable when their writer goes on, for 1, 8 and 32 writers, with the sequencer at work
-beside them; what publishing and full verification cost; one flush of the disk as the floor of all of it.
+beside them; what publishing and full verification cost; what logging
+adds to a read of the API; one flush of the disk as the floor of all of it.
 """
 
 import argparse
@@ -9,23 +10,33 @@ import json
 import os
 import secrets
 import shutil
+import socket
 import statistics
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+import httpx2
+import uvicorn
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import Engine, create_engine, text
 
 from gateway import audit
+from gateway.actions import accounts
+from gateway.app import build
+from gateway.context import Arrivals, Gateway, open_gateway
 from gateway.domain.event import Event, EventKind
+from gateway.settings import Settings
 from gateway.storage.database import open_database
+from gateway.storage.store import Store
 
 SIGNER = audit.Signer("bench.example.org/log", Ed25519PrivateKey.generate())
+KEY = secrets.token_bytes(32)
 WRITERS = (1, 8, 32)
 Write = Callable[[], int]
 
@@ -49,6 +60,7 @@ def database(url: str | None, work: Path) -> Iterator[Engine]:
     """An empty log: in a file, or in a schema of its own on the server."""
     if url is None:
         engine = open_database(f"sqlite:///{work / 'bench.db'}")
+        audit.guard(engine, KEY)
         audit.metadata.create_all(engine)
         yield engine
         engine.dispose()
@@ -59,6 +71,7 @@ def database(url: str | None, work: Path) -> Iterator[Engine]:
         connection.execute(text(f"CREATE SCHEMA {schema}"))
     options = {"options": f"-csearch_path={schema}"}
     engine = create_engine(url, connect_args=options, pool_size=10, max_overflow=40)
+    audit.guard(engine, KEY)
     audit.metadata.create_all(engine)
     yield engine
     engine.dispose()
@@ -166,6 +179,59 @@ def measure_whole(name: str, url: str | None, work: Path, events: int) -> dict[s
     }
 
 
+class Unlogged(Store):
+    """A store that logs no read, for comparison. It exists here alone."""
+
+    def record(self, event: Event, *, now: datetime) -> str:
+        return ""
+
+
+@contextmanager
+def served(gateway: Gateway) -> Iterator[httpx2.Client]:
+    """A client of the gateway, over HTTP."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    server = uvicorn.Server(uvicorn.Config(build(gateway), host="127.0.0.1", port=port, log_level="warning"))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    with httpx2.Client(base_url=f"http://127.0.0.1:{port}") as client:
+        yield client
+    server.should_exit = True
+    thread.join()
+
+
+def measure_read(name: str, url: str | None, work: Path, reads: int) -> dict[str, object]:
+    """What logging adds to one read of the API: the same call with and without it, turn by turn."""
+    logged = open_gateway(Settings(home=work / "home", database_url=url or ""))
+    accounts.found(logged, steward="local", name="steward")
+    operator = accounts.local_actor(logged, "operator")
+    headers = {"Authorization": f"Bearer {accounts.issue_token(logged, operator, key='local')[1]}"}
+    plain = replace(logged, store=Unlogged(logged.store.engine, audit.append), arrivals=Arrivals())
+    times: dict[bool, list[float]] = {True: [], False: []}
+    with served(logged) as with_log, served(plain) as without:
+        for turn in range(reads + 20):
+            for client in (with_log, without) if turn % 2 else (without, with_log):
+                start = time.perf_counter()
+                answer = client.get("/v1/datasets", headers=headers)
+                if turn >= 20:
+                    times[client is with_log].append(1000 * (time.perf_counter() - start))
+                if answer.status_code != httpx2.codes.OK:
+                    raise SystemExit(f"the read was answered {answer.status_code}")
+    logged.store.engine.dispose()
+    added = [one - other for one, other in zip(times[True], times[False], strict=True)]
+    return {
+        "database": name,
+        "reads": reads,
+        "logged_ms": round(statistics.median(times[True]), 2),
+        "unlogged_ms": round(statistics.median(times[False]), 2),
+        "added_median_ms": round(statistics.median(added), 2),
+        "added_p99_ms": round(sorted(added)[int(reads * 0.99)], 2),
+    }
+
+
 def flush_ms(work: Path) -> float:
     """One write and flush of 4 KiB."""
     times = []
@@ -183,6 +249,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.audit", description=__doc__)
     parser.add_argument("--postgres", default=os.environ.get("GATEWAY_TEST_POSTGRES"), help="SQLAlchemy URL")
     parser.add_argument("--seconds", type=float, default=5, help="for each line; 0 leaves them out")
+    parser.add_argument("--reads", type=int, default=300, help="of the API, with and without the log; 0 leaves it out")
     parser.add_argument("--events", type=int, default=1_000_000, help="to verify; 0 leaves it out")
     options = parser.parse_args()
     databases = {"sqlite": None} | ({"postgresql": options.postgres} if options.postgres else {})
@@ -191,6 +258,10 @@ def main() -> None:
         for name, url in databases.items():
             if options.seconds:
                 measure_writing(name, url, Path(folder), options.seconds)
+            if options.reads:
+                work = Path(tempfile.mkdtemp(dir=folder))
+                print(json.dumps(measure_read(name, url, work, options.reads)), flush=True)
+                shutil.rmtree(work)
             if options.events:
                 work = Path(tempfile.mkdtemp(dir=folder))
                 print(json.dumps(measure_whole(name, url, work, options.events)), flush=True)
