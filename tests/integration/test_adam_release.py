@@ -1,6 +1,8 @@
 """SDTM and ADaM of the pilot study released together: one set of ids, dates and copies, and the same analysis."""
 
 import json
+import re
+import shutil
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -35,13 +37,15 @@ pytestmark = pytest.mark.skipif(
 
 @dataclass
 class Both:
-    """The study before and after; `people`: original id → pseudonym; `told`: the manifest; `report`: the page."""
+    """The study before and after; `people`: original id → pseudonym; `told`: the manifest; `report`: the page;
+    `log`: the events."""
 
     before: dict[str, pd.DataFrame]
     after: dict[str, pd.DataFrame]
     people: dict[str, str]
     told: dict[str, Any]
     report: str
+    log: str
 
     def linked(self, table: str) -> pd.DataFrame:
         """The original rows in the order in which they were released: by pseudonym, within a subject as before."""
@@ -94,7 +98,8 @@ def both(study: Path, tmp_path_factory: pytest.TempPathFactory, cli: Callable[..
     ids = list(before["DM"]["USUBJID"])
     people = dict(zip(ids, subject_pseudonyms(key, ids), strict=True))
     told = json.loads((out / "extract" / "manifest.json").read_text("utf-8"))
-    return Both(before, after, people, told, (out / "extract" / "report.html").read_text("utf-8"))
+    log = cli(home, "audit", "list", "--json").out
+    return Both(before, after, people, told, (out / "extract" / "report.html").read_text("utf-8"), log)
 
 
 def days(frame: pd.DataFrame, column: str) -> np.ndarray:
@@ -233,6 +238,14 @@ def test_case_03_the_one_native_study_day_error_is_kept_and_reported(both: Both)
     assert "AE.AESTDY" in both.report[both.report.index("Study days that the source counts otherwise") :]
 
 
+def test_case_05_no_shift_of_a_subject_stands_in_the_report_the_manifest_or_the_log(both: Both) -> None:
+    start, moved = both.linked("DM"), both.after["DM"]
+    deltas = {str(int(by)) for by in days(moved, "RFSTDTC") - days(start, "RFSTDTC") if not np.isnan(by)}
+    assert len(deltas) > 240
+    for told in (json.dumps(both.told), both.report, both.log):
+        assert not deltas & set(re.findall(r"(?<![0-9a-fA-F])\d{5}(?![0-9a-fA-F])", told))
+
+
 def kaplan_meier(frame: pd.DataFrame) -> dict[str, list[tuple[float, float]]]:
     """The product-limit estimate per arm: at each event time the share still without the event (Kaplan, Meier 1958)."""
     curves = {}
@@ -259,3 +272,42 @@ def test_case_02_flips_of_partial_dates_are_reported(both: Both) -> None:
     told = {table["name"]: table["date_flips"] for table in both.told["tables"]}
     assert told["MH"]["MHSTDTC"]["partial"] > 600
     assert set(told["MH"]["MHSTDTC"]) == {"partial", "flipped", "clamped"}
+
+
+def test_case_13_a_copy_that_disagrees_stops_the_release_with_table_variable_and_rows(
+    trial: Path, tmp_path: Path, cli: Callable[..., Any]
+) -> None:
+    home, study = tmp_path / "home", tmp_path / "study"
+    shutil.copytree(trial, study)
+    dm = pd.read_csv(study / "dm.csv", dtype=str, keep_default_na=False)
+    adsl = dm[["STUDYID", "USUBJID", "SEX"]].copy()
+    adsl.loc[3, "SEX"] = "F" if adsl.loc[3, "SEX"] == "M" else "M"
+    adsl.to_csv(study / "adsl.csv", index=False)
+    assert cli(home, "datasets", "add", study, "--id", "trial", "--country", "US", "--accept").code == 0
+    request = {
+        "dataset": "trial",
+        "tables": ["DM", "ADSL"],
+        "mode": "controlled",
+        "project": "p",
+        "purpose": "scientific_research",
+        "exporter": {"org": "Aldergrove Trials", "country": "US", "roles": ["trial_sponsor"]},
+        "recipient": {"org": "Maple Bay University", "country": "CA"},
+        "destination": "CA",
+        "keys": [recipients.generate()[1]],
+        "format": "csv",
+    }
+    (tmp_path / "request.json").write_text(json.dumps(request), "utf-8")
+    stopped = cli(home, "release", tmp_path / "request.json", "--out", tmp_path / "out")
+    said = " ".join(f"{stopped.out} {stopped.err}".split())
+    assert stopped.code != 0
+    assert "a copy does not say what its source `DM.SEX` says" in said
+    assert "`ADSL.SEX` row 4" in said
+    assert not (tmp_path / "out").exists()
+    file = home / "datasets" / "trial" / "columns.yaml"
+    text = file.read_text("utf-8")
+    where = "options:\n" if "\noptions:\n" in text else "tables:\n"
+    chosen = "options:\n  copies: source\n" + ("" if where == "options:\n" else where)
+    file.write_text(text.replace(where, chosen, 1), "utf-8")
+    assert cli(home, "datasets", "check", "trial").code == 0
+    released = cli(home, "release", tmp_path / "request.json", "--out", tmp_path / "out")
+    assert released.code == 0, released.err
