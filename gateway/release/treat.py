@@ -115,7 +115,8 @@ def _table(bench: Bench, name: str, done: int) -> ReleaseTable:
         bench.scanner.scan_document(edges.metadata(work.request.terms.format), Place(name))
         bench.scanner.verdict()
     sealed = work.gateway.keys.derive("at-rest")
-    value = _value(name, file, treated, counted, sealer.sealed)
+    near = sorted(place.column for place in bench.scanner.near_misses if place.table == name)
+    value = _value(name, file, treated, counted, sealer.sealed) | {"near_misses": near}
     contribution = at_rest.seal(collected.contribution(), sealed, measuring.context(work, name))
     return ReleaseTable(work.release.id, name, value, contribution)
 

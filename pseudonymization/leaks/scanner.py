@@ -247,7 +247,9 @@ class Scanner:
     def _search_short(self, candidates: pa.Array, place: Place, *, is_id: bool) -> None:
         if len(candidates) and not is_id:
             finding = pc.match_substring_regex(candidates, FINDING)
-            if any(any(self._known.short.find(text)) for text in candidates.filter(finding).to_pylist()):
+            if place not in self._near and any(
+                any(self._known.short.find(text)) for text in candidates.filter(finding).to_pylist()
+            ):
                 self._near.setdefault(place)
             candidates = candidates.filter(pc.invert(finding))
         self._search(candidates.to_pylist(), self._known.short, place)
