@@ -22,11 +22,13 @@ from gateway.domain.request import Request, Status, Terms
 from gateway.errors import GatewayError
 from gateway.formats import FileSource
 from gateway.release.extract import FilteredSource, requested_study, whole_study
+from gateway.release.report import smallest_class
 from gateway.release.treat import protected
 from policies import decide
 from policies.verdict import Verdict
 from pseudonymization import deidentify
 from pseudonymization.pseudonyms import ProjectKey
+from pseudonymization.risk import Risk
 from pseudonymization.utility import utility_of
 
 _REMEMBERED = 128
@@ -47,6 +49,21 @@ class Variable:
 
 
 @dataclass(frozen=True, slots=True)
+class Exposure:
+    """Risk as rounded shares, and the share of subjects per bin of class sizes.
+
+    maximum: of the likeliest subject (prosecutor). average: of the average one. marketer: of all matched at once.
+    uniques: subjects alone in their class.
+    """
+
+    maximum: float
+    average: float
+    marketer: float
+    uniques: float
+    histogram: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
 class Recoding:
     """What would be left. Counts below the smallest that is shown, and risks that give them away, are words."""
 
@@ -57,6 +74,9 @@ class Recoding:
     granularity: float
     proven_optimal: bool
     variables: tuple[Variable, ...]
+    smallest_allowed: int
+    before: Exposure
+    after: Exposure
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,12 +124,28 @@ def outlook(gateway: Gateway, actor: Actor, content: Mapping[str, Any]) -> Outlo
     requested_study(dataset.version, terms)
     now = gateway.now()
     asked = Request("cart", actor.id, terms, Status.DRAFT, now, now)
+    return _seen(gateway, actor, asked, {"dataset": terms.dataset}, row)
+
+
+@action("request", "read")
+def of_request(gateway: Gateway, actor: Actor, key: str) -> Outlook:
+    """What a request would give if it were released today, for whoever judges it."""
+    asked = gateway.store.request(key, seen_by=actor)
+    env = {"requester": asked.requester}
+    row = allow(gateway, actor, "request", "read", study=asked.terms.dataset, env=env)
+    return _seen(gateway, actor, asked, {"request": key, "dataset": asked.terms.dataset}, row)
+
+
+def _seen(gateway: Gateway, actor: Actor, asked: Request, about: dict[str, str], row: str) -> Outlook:
+    """Ask the rules and the search, and log that it was asked."""
+    terms, now = asked.terms, gateway.now()
+    dataset = gateway.store.dataset(terms.dataset)
     facts = decisions.facts_of(gateway, dataset, asked)
     verdict = decide.decide(facts, gateway.rules, now.date())
     event = Event(
         EventKind.DECISION_MADE,
         actor.id,
-        about={"dataset": terms.dataset},
+        about=about,
         facts={
             "what": "outlook",
             "verdict": str(verdict.decision),
@@ -166,4 +202,14 @@ def _searched(gateway: Gateway, dataset: Dataset, terms: Terms, verdict: Verdict
             )
             for column in plan.columns
         ),
+        smallest_class(plan),
+        _exposure(prepared.before),
+        _exposure(risk),
+    )
+
+
+def _exposure(risk: Risk) -> Exposure:
+    histogram = {name: round(share, 2) for name, share in risk.histogram.items()}
+    return Exposure(
+        round(risk.maximum, 2), round(risk.average, 2), round(risk.marketer, 2), round(risk.uniques, 2), histogram
     )

@@ -2,8 +2,9 @@
 
 import re
 import secrets
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 from gateway.actions import decisions
 from gateway.actions.guard import action, allow, within_scope
@@ -204,13 +205,53 @@ def decision_of(gateway: Gateway, actor: Actor, key: str) -> Decision | None:
 
 
 @action("request", "list")
-def listing(gateway: Gateway, actor: Actor, *, status: Status | None = None) -> Sequence[Request]:
-    """The requests the actor may see, newest first. Each role lists what it may see, so nobody is turned away."""
+def listing(
+    gateway: Gateway,
+    actor: Actor,
+    *,
+    status: Status | None = None,
+    own: bool = False,
+    limit: int | None = None,
+    offset: int = 0,
+) -> Sequence[Request]:
+    """The requests the actor may see, newest first. Each role lists what it may see, so nobody is turned away.
+
+    `own`: only those the actor made. `limit` and `offset` take one page of them.
+    """
     within_scope(actor, "request", "list")
-    found = gateway.store.requests(seen_by=actor, status=status)
+    found = gateway.store.requests(
+        seen_by=actor, status=status, requester=actor.id if own else "", limit=limit, offset=offset
+    )
     event = Event(EventKind.REQUEST_READ, actor.id, facts={"what": "list", "shown": len(found)})
     gateway.store.record(event, now=gateway.now())
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A request as a steward's queue shows it: with the verdict it got, the first reason, the approvals it needs."""
+
+    request: Request
+    verdict: Mapping[str, Any] | None
+    first_reason: str
+    needed: int
+
+
+@action("request", "list")
+def cases(gateway: Gateway, actor: Actor, *, status: Status, limit: int, offset: int = 0) -> list[Case]:
+    """One page of the requests in one state, with what the rules said of each when it was handed in."""
+    found = listing(gateway, actor, status=status, limit=limit, offset=offset)
+    decisions_held = gateway.store.decisions([one.decision for one in found if one.decision])
+    return [_case(gateway, one, decisions_held.get(one.decision)) for one in found]
+
+
+def _case(gateway: Gateway, request: Request, decision: Decision | None) -> Case:
+    if decision is None:
+        return Case(request, None, "", 1)
+    verdict = decision.verdict
+    reasons = [*verdict["denials"], *verdict["licences"], *verdict["reviews"]]
+    first = str(reasons[0]["sentence"]) if reasons else ""
+    return Case(request, verdict, first, approvals_needed(gateway, request, decision))
 
 
 def _check(dataset: Dataset, terms: Terms) -> None:

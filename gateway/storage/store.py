@@ -142,13 +142,23 @@ class Store:
             raise NotFound("no such request", place="request", cure="list yours with `gateway requests list`")
         return rows.read_request(row)
 
-    def requests(self, *, seen_by: Actor, status: Status | None = None) -> list[Request]:
-        """The requests this actor may see, newest first."""
+    def requests(
+        self,
+        *,
+        seen_by: Actor,
+        status: Status | None = None,
+        requester: str = "",
+        limit: int | None = None,
+        offset: int = 0,
+    ) -> list[Request]:
+        """The requests this actor may see, newest first: all, or `limit` of them after the first `offset`."""
         query = select(t.requests).where(visible(seen_by)).order_by(t.requests.c.created.desc(), t.requests.c.id)
         if status is not None:
             query = query.where(t.requests.c.status == status.value)
+        if requester:
+            query = query.where(t.requests.c.requester == requester)
         with self.reading() as connection:
-            return [rows.read_request(row) for row in connection.execute(query)]
+            return [rows.read_request(row) for row in connection.execute(query.limit(limit).offset(offset))]
 
     def latest_request(self, dataset: str, statuses: Sequence[Status]) -> Request | None:
         """The newest request for a dataset in one of these states, whoever made it."""
@@ -166,6 +176,12 @@ class Store:
         """A decision as it was made."""
         with self.reading() as connection:
             return Decision(**self._one(connection, t.decisions, key, "decision")._asdict())
+
+    def decisions(self, keys: Sequence[str]) -> dict[str, Decision]:
+        """Several decisions by id; those that do not exist are left out."""
+        query = select(t.decisions).where(t.decisions.c.id.in_(keys))
+        with self.reading() as connection:
+            return {row.id: Decision(**row._asdict()) for row in connection.execute(query)}
 
     def release(self, key: str, *, seen_by: Actor | None = None) -> Release:
         """A release; with `seen_by`, only one whose request that actor may see."""

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Request
+from fastapi import APIRouter, Header, Query, Request
 from fastapi.responses import RedirectResponse, Response
 
 from gateway.actions import releases, requests
@@ -11,7 +11,7 @@ from gateway.domain.request import MOVES, Move, Status
 from gateway.errors import GatewayError
 from gateway.serving import serve
 from gateway.web.doors import Form, Here, Visitor
-from gateway.web.pages import page
+from gateway.web.pages import PAGE, page
 
 router = APIRouter()
 
@@ -19,10 +19,12 @@ _RUNNING = frozenset({Status.APPROVED, Status.RELEASING})
 
 
 @router.get("/requests")
-def listing(request: Request, gateway: Here, visitor: Visitor) -> Response:
+def listing(
+    request: Request, gateway: Here, visitor: Visitor, number: Annotated[int, Query(alias="page", ge=1, le=10_000)] = 1
+) -> Response:
     """The requests, newest first."""
-    found = [one for one in requests.listing(gateway, visitor.actor) if one.requester == visitor.actor.id]
-    return page(request, "requests.html", found=found)
+    found = requests.listing(gateway, visitor.actor, own=True, limit=PAGE + 1, offset=(number - 1) * PAGE)
+    return page(request, "requests.html", found=found[:PAGE], number=number, more=len(found) > PAGE)
 
 
 @router.get("/requests/{key}")

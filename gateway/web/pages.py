@@ -14,6 +14,7 @@ from gateway.actions import sessions
 from gateway.domain.actor import EVERY_STUDY, Actor
 from gateway.web.doors import signed_in, the_gateway
 
+PAGE = 50
 TEMPLATES = Path(__file__).parent / "templates"
 
 
@@ -34,6 +35,15 @@ def moment(value: datetime | str | None) -> Markup:
 def share(value: float) -> str:
     """A share as a percentage; one that is small but not nothing says so."""
     return "<1 %" if 0 < value < 0.005 else f"{value * 100:.0f} %"
+
+
+def demand(value: object) -> str:
+    """The value of a demand in words; a dash where there is none."""
+    if value is None:
+        return "–"
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value)) or "–"
+    return str(value).replace("_", " ")
 
 
 def size(count: int) -> str:
@@ -69,6 +79,7 @@ _ENVIRONMENT = Environment(
 _ENVIRONMENT.filters |= {
     "coded": coded,
     "capital": lambda text: text[:1].upper() + text[1:],
+    "demand": demand,
     "meets": lambda held, wanted: not held.isdisjoint(wanted),
     "moment": moment,
     "paragraphs": paragraphs,
