@@ -1,5 +1,6 @@
 """The steward's desk: what waits, one case with its pre-check, and the answers to it."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
@@ -85,7 +86,7 @@ def _case(
     )
 
 
-def _matrix(verdict: dict[str, Any]) -> dict[str, Any]:
+def _matrix(verdict: Mapping[str, Any]) -> dict[str, Any]:
     """Demands by jurisdiction: what each part of the subjects brings, and which rule won in the joined policy."""
     parts = verdict["partitions"]
     joined = verdict["policy"]
