@@ -8,7 +8,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from gateway.domain.release import ReleaseTable
-from gateway.release import drawing
+from gateway.release import drawing, words
 from gateway.release.manifest import columns
 from gateway.release.work import Work
 from pseudonymization.plan import Plan
@@ -129,6 +129,7 @@ def render(work: Work, tables: Mapping[str, ReleaseTable], created: datetime, ex
         flips=flips,
         pictures=drawing.drawn(tables),
         day_checks=day_checks,
+        words=words.shown(values, tables),
     ).encode()
 
 

@@ -16,6 +16,7 @@ from ruamel.yaml import YAML
 from gateway.domain.actor import SYSTEM
 from gateway.domain.event import Event, EventKind
 from gateway.domain.rare_term import RareTerm
+from gateway.domain.release import ReleaseTable
 from gateway.errors import Broken, NotPossible
 from gateway.release.work import Work
 from gateway.storage.jobs import Hold
@@ -192,6 +193,32 @@ def summary(found: Terms, work: Work, plan: Plan) -> dict[str, Any]:
         "places": sorted(f"{family.table}.{family.key}" for own in found.families.values() for family in own),
         "deaths": "emptied" if found.emptied else "as they are",
         "digest": digest(found),
+    }
+
+
+_RULES: Mapping[str, str] = {
+    RareTerms.KEEP: "they leave as they are",
+    RareTerms.REVIEW: "a steward has decided each of them",
+    RareTerms.UP: "the next higher term that enough subjects hold leaves in their place",
+    RareTerms.BLANK: "they are emptied",
+}
+
+
+def shown(values: Mapping[str, Any], tables: Mapping[str, ReleaseTable]) -> dict[str, Any]:
+    """What the report's page shows of words and terms: places, kinds and counts that are no small ones."""
+    redacted = []
+    for table in tables.values():
+        counts = [(*place.split(": ", 1), n) for place, n in table.value.get("redacted", {}).items()]
+        counts += [(name, "medical term", n) for name, n in table.value.get("terms_changed", {}).items()]
+        redacted += [{"table": table.name, "column": column, "kind": kind, "count": n} for column, kind, n in counts]
+    found = values.get("terms", {}) if values.get("terms", {}).get("places") else {}
+    rule = _RULES.get(found.get("rule", ""), "")
+    return {
+        "redacted": redacted,
+        "coding": values.get("coding", []),
+        "terms": found,
+        "rule": rule,
+        "held": values.get("held", 0),
     }
 
 

@@ -131,3 +131,21 @@ def test_the_command_line_lists_and_decides(tmp_path: Path, cli: Any) -> None:
     refused = cli(home, "terms", "decide", "trial", "keep", "t-1", "--reason", "x")
     assert refused.code == 5
     assert "no such term" in refused.err
+
+
+def test_report_and_manifest_of_a_public_release_say_what_became_of_terms_and_name_none(fresh: World) -> None:
+    release = fresh.released(mode="public", tables=["DM", "AE", "CM"])
+    manifest = json.loads((fresh.folder(release) / "manifest.json").read_text("utf-8"))
+    page = (fresh.folder(release) / "report.html").read_text("utf-8")
+    assert manifest["terms"]["rule"] == "up"
+    assert "digest" not in manifest["terms"]
+    changed = {table["name"]: table["terms_changed"] for table in manifest["tables"]}
+    assert changed["AE"]["AEDECOD"] != 0
+    assert "Words and terms" in page
+    steps = [event for event in fresh.events() if event.kind == EventKind.RELEASE_STEP and "redacted" in event.facts]
+    assert any("AEDECOD: term" in told for event in steps for told in event.facts["redacted"])
+    before = set(pd.read_csv(fresh.study / "ae.csv")["AEDECOD"].dropna())
+    gone = before - set(opened(fresh, release)["AE"]["AEDECOD"].dropna())
+    assert gone
+    said = page + json.dumps(manifest) + "\n".join(map(str, fresh.events()))
+    assert not [term for term in gone if re.search(rf"\b{re.escape(term)}\b", said, re.IGNORECASE)]
