@@ -192,8 +192,7 @@ def _recoded(
     if whole["population"] is not None or whole["loss"] is not Loss.GRANULARITY:
         what = "loss but granularity" if whole["population"] is None else "demand against a population"
         raise Unresolved(f"local recoding knows no {what}", cure="use the global mode")
-    found = recode_locally(table, ladders, safeguards, cells=cells, **steered)
-    texts, report = _locally(table, ladders, found)
+    texts, report = _locally(table, ladders, recode_locally(table, ladders, safeguards, cells=cells, **steered))
     return texts, {"cells": cells.value, **report}
 
 

@@ -171,6 +171,10 @@ class Line:
         keys = [self.keys[at][1][one[chosen]] for at in self._rank(generator)]
         return chosen[np.lexsort(keys)] if keys else chosen
 
+    def loss(self, groups: Ints) -> float:
+        """The loss of these groups, summed over subjects."""
+        return float(self._losses(groups, np.bincount(groups)).sum())
+
     def _losses(self, groups: Ints, sizes: Ints) -> Floats:
         """The loss of each group, summed over its subjects."""
         return group_losses(self.columns, groups, len(sizes), self.cells) * sizes

@@ -3,8 +3,9 @@
 A group of subjects shares, per column, the lowest label of the hierarchy that holds all its values (`labels`), or the
 set of its values (`sets`). Labels: the recodings of the lattice are tried from the finest on, and each keeps the
 classes it makes, of the subjects still free, that are large enough and pass the models. Sets: one line through all
-subjects is cut into groups (`local_line`). Rounds of improvement follow. Groups that fail a model join others; taken
-together, groups that pass do pass, for every model here, so classes made of several groups alike pass too.
+subjects is cut into groups (`local_line`); under models, the better of both. Rounds of improvement follow. Groups that
+fail a model join others; taken together, groups that pass do pass, for every model here, so classes made of several
+groups alike pass too.
 
 A column whose last level may not leave has no label for groups that differ there: such cells are blanked, and those
 subjects count against the blanking limit.
@@ -93,8 +94,10 @@ def recode_locally(
         cure = "loosen the demand on sensitive attributes or the k of some subjects"
         raise Unreachable("all subjects together do not meet what each class must", cure=cure)
     lines = [Line(columns, size, cells, jury) for size in _sizes(least, subjects, models)]
-    groups = lines[0].whole(subjects) if cells is Cells.SETS else _finest_first(table, lifted, shares, least, jury)
-    groups = lines[0].mended(groups)
+    starts = [lines[0].whole(subjects)] if cells is Cells.SETS else []
+    if cells is Cells.LABELS or models:
+        starts.append(lines[0].mended(_finest_first(table, lifted, shares, least, jury)))
+    groups = min(starts, key=lines[0].loss)
     generator = np.random.default_rng(seed)
     for _ in range(rounds):
         for line in lines:
@@ -205,7 +208,8 @@ def _finest_first(table: ClassTable, ladders: Sequence[Ladder], shares: Floats, 
     """The group of each subject: recodings from the finest on, each keeping the classes it makes that pass."""
     lattice = Lattice(table, ladders, shares.tolist())
     subjects = len(table.subjects)
-    ranked = _nodes(lattice, max(200, min(4000, 60_000_000 // subjects)))
+    many = max(200, min(4000, 60_000_000 // subjects))
+    ranked = _nodes(lattice, many if jury.judge is None else max(200, many // 2))
     columns = [table.codes[:, c].astype(np.int64) for c in range(len(ladders))]
     free, groups, made = np.arange(subjects), np.zeros(subjects, dtype=np.int64), 0
     for node in ranked:
