@@ -21,6 +21,16 @@ class Copies(StrEnum):
     SOURCE = "source"
 
 
+class Unfit(StrEnum):
+    """What happens to rows that do not fit the rest of the study.
+
+    `stop`: the release stops and names them. `drop`: they are left out of every release.
+    """
+
+    STOP = "stop"
+    DROP = "drop"
+
+
 @dataclass(frozen=True, slots=True)
 class Options:
     """The choices of one study. The default asks for nothing beyond what the rules demand.
@@ -31,6 +41,8 @@ class Options:
     snap_to_visits: dates of a planned visit leave as the day that the protocol planned (VISITDY counted from the
       subject's reference start), and study days with them: gaps between visits no longer tell subjects apart.
     copies: what is done where a copy of a subject's variable disagrees with its source.
+    orphans: rows of subjects that the subject table lacks. duplicates: all rows of a subject that it holds twice.
+    parents: supplemental qualifiers whose record is not there.
     text_replacement: what stands where free text was redacted. text_allow: words that redaction lets stand, for all
       texts (`Mercy General`) or for one column (`DS.DSTERM=Mercy General`); a subject id is never let stand.
     rare_terms: what happens to medical terms that few subjects hold, or that are sensitive. rare_below: fewer subjects
@@ -45,6 +57,9 @@ class Options:
     time_of_day: TimeOfDay = TimeOfDay.KEEP
     snap_to_visits: bool = False
     copies: Copies = Copies.STOP
+    orphans: Unfit = Unfit.STOP
+    duplicates: Unfit = Unfit.STOP
+    parents: Unfit = Unfit.STOP
     text_replacement: Replacement = Replacement.MARK
     text_allow: tuple[str, ...] = ()
     rare_terms: RareTerms = RareTerms.BY_MODE

@@ -14,7 +14,9 @@ from gateway.domain.actor import Actor
 from gateway.domain.dataset import Dataset, DatasetVersion
 from gateway.domain.event import Event, EventKind
 from gateway.errors import Invalid, NotFound
-from gateway.formats import content_digest, digests, scan
+from gateway.formats import FileSource, content_digest, digests, scan
+from gateway.release import sound
+from gateway.release.sound import Fault
 from pseudonymization.columns import Column, ColumnRef, Role, Study
 
 # Columns that are never released as things stand, each with the reason; `("", "country")` is the study's country.
@@ -22,6 +24,9 @@ Waiting = Sequence[tuple[ColumnRef, str]]
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 CATEGORIES = ("health", "genomic", "epigenomic", "proteomic", "transcriptomic", "biometric", "geolocation", "financial")
+
+
+Facts = dict[str, str | int | float | bool | list[str] | None]
 
 
 def column_file(gateway: Gateway, key: str) -> Path:
@@ -95,7 +100,22 @@ def check(gateway: Gateway, actor: Actor, key: str) -> tuple[Dataset, Waiting]:
     return settle(gateway, actor, key, row, EventKind.DATASET_CHECKED)
 
 
-Facts = dict[str, str | int | float | bool | list[str] | None]
+@action("dataset", "check")
+def faults(gateway: Gateway, actor: Actor, key: str) -> tuple[Fault, ...]:
+    """What does not fit in a study's data: each with table, variable and row numbers, and the option that decides it.
+
+    Raises:
+        Invalid: the column file is wrong, or a table cannot be read.
+    """
+    row = allow(gateway, actor, "dataset", "check", study=key)
+    version = gateway.store.dataset(key).version
+    folder = scan(Path(version.path))
+    whole = columnfile.loads(version.column_file, place=key)
+    found = sound.faults(whole, FileSource(Path(version.path)), [(table.name, table.encoding) for table in folder])
+    facts: Facts = {"what": "faults", "kinds": sorted({fault.kind for fault in found}), "allowed_by": row}
+    event = Event(EventKind.DATASET_READ, actor.id, about={"dataset": key}, facts=facts)
+    gateway.store.record(event, now=gateway.now())
+    return found
 
 
 def settle(

@@ -61,9 +61,12 @@ def accept(key: Key, user: AsUser = LOCAL_ACCOUNT, json: AsJson = False) -> None
 
 @app.command("check")
 def check(key: Key, user: AsUser = LOCAL_ACCOUNT, json: AsJson = False) -> None:
-    """Read the column file and the data again, and say what is unresolved."""
+    """Read the column file and the data again, and say what is unresolved and what does not fit."""
     session = begin(user)
-    _say(session, *datasets.check(session.gateway, session.actor, key), json=json)
+    dataset, waiting = datasets.check(session.gateway, session.actor, key)
+    found = datasets.faults(session.gateway, session.actor, key)
+    told = [{"fault": f.kind, "place": str(f.place).replace("`", ""), "option": f.choices} for f in found]
+    _say(session, dataset, waiting, json=json, faults=told)
 
 
 @app.command("override")
@@ -82,13 +85,21 @@ def override(
     _say(session, *done, json=json)
 
 
-def _say(session: Session, dataset: Dataset, waiting: Waiting, *, json: bool) -> None:
+def _say(
+    session: Session,
+    dataset: Dataset,
+    waiting: Waiting,
+    *,
+    json: bool,
+    faults: Sequence[Mapping[str, str]] | None = None,
+) -> None:
     file = datasets.column_file(session.gateway, dataset.id)
     if json:
         unresolved = [
             {"table": ref.table, "column": ref.column, "qualifier": ref.qualifier, "why": why} for ref, why in waiting
         ]
-        say_json({**dataset_view(dataset), "column_file": str(file), "waiting": unresolved})
+        said = {} if faults is None else {"faults": faults}
+        say_json({**dataset_view(dataset), "column_file": str(file), "waiting": unresolved, **said})
         return
     out.print(f"{dataset.id}: version {dataset.version.id[:16]}, column file {file}", soft_wrap=True)
     rows = [(ref.table, f"{ref.column}:{ref.qualifier}".rstrip(":"), why) for ref, why in waiting]
@@ -96,6 +107,10 @@ def _say(session: Session, dataset: Dataset, waiting: Waiting, *, json: bool) ->
     say_table("Unresolved: never released until settled", ("table", "column", "why"), rows, empty=empty, wrap=("why",))
     if rows:
         out.print(f"settle them in the column file, then run `gateway datasets check {dataset.id}`", soft_wrap=True)
+    if faults:
+        shown = [(fault["fault"], fault["place"], fault["option"]) for fault in faults]
+        names = ("fault", "place", "option of the column file")
+        say_table("Does not fit, or had to be guessed", names, shown, empty="", wrap=names)
 
 
 @app.command("circles")

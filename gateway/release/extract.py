@@ -12,6 +12,7 @@ from gateway.catalogue import columnfile
 from gateway.domain.dataset import DatasetVersion
 from gateway.domain.request import RowFilter, Terms
 from gateway.errors import Invalid
+from gateway.release.sound import SoundSource
 from pseudonymization.columns import Column, Role, Source, Study, Table
 from pseudonymization.subjects import ONE_ROW_EACH
 
@@ -100,7 +101,8 @@ class FilteredSource:
     """
 
     def __init__(self, source: Source, filters: Sequence[RowFilter], whole: Study) -> None:
-        self._source, self._filters, self._whole = source, filters, whole
+        self._source: Source = SoundSource(source, whole)
+        self._filters, self._whole = filters, whole
         self._chosen: pa.Array | None = None
 
     def batches(self, table: str, columns: Sequence[str] | None = None) -> Iterator[Any]:
