@@ -1,11 +1,21 @@
 """Pictures as numbers for SVG: what a template draws, and the rows of the table that stands beside it."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 HEIGHT = 160
 BAND = 76
 _LEAST_WIDTH = 640.0
+_LOW = 60.0
+_MOST_SLICES = 40
+_SLICES = (
+    *(timedelta(seconds=n) for n in (1, 10)),
+    *(timedelta(minutes=n) for n in (1, 10)),
+    *(timedelta(hours=n) for n in (1, 6)),
+    *(timedelta(days=n) for n in (1, 7, 30, 365)),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,3 +57,36 @@ def bars(before: Mapping[str, float], after: Mapping[str, float], smallest: int)
         label = name.replace("-", "–").replace(">=", "≥ ")
         drawn.append(Bar(label, before.get(name, 0.0), after[name], x, *heights))
     return Histogram(tuple(drawn), max(_LEAST_WIDTH, 16.0 + len(names) * BAND), HEIGHT, line, smallest)
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """A slice of time: when it begins, how many events, and where its bar stands."""
+
+    begins: datetime
+    count: int
+    x: float
+    height: float
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """Events over time, in slices of equal length."""
+
+    ticks: tuple[Tick, ...]
+    width: float
+    height: float
+    slice: timedelta
+
+
+def timeline(times: Sequence[datetime]) -> Timeline:
+    """The times of events (at least one) as counts in at most forty slices of a round length."""
+    first, last = min(times), max(times)
+    length = next((one for one in _SLICES if (last - first) / one < _MOST_SLICES), _SLICES[-1])
+    start = datetime.fromtimestamp(first.timestamp() // length.total_seconds() * length.total_seconds(), first.tzinfo)
+    counts = Counter(int((one - start) / length) for one in times)
+    number = max(counts) + 1
+    wide = _LEAST_WIDTH / max(number, 8)
+    most = max(counts.values())
+    ticks = tuple(Tick(start + at * length, counts[at], at * wide, _LOW * counts[at] / most) for at in range(number))
+    return Timeline(ticks, _LEAST_WIDTH, _LOW, length)

@@ -6,7 +6,7 @@ from urllib.parse import quote
 import pytest
 from starlette.testclient import TestClient
 
-from gateway import worker
+from gateway import audit, worker
 from gateway.actions import accounts, sessions
 from gateway.app import build
 
@@ -167,3 +167,34 @@ def test_text_of_users_is_never_markup(world, browse, text):
     for page in (found, researcher.get("/requests/q-0123456789ab").text, steward.get("/queue/q-0123456789ab").text):
         assert text not in page or text == "{{ 7 * 7 }}"
         assert ">49<" not in page
+
+
+def test_an_auditor_finds_an_event_checks_its_proof_and_verifies_the_log(world, browse):
+    researcher, auditor = browse("researcher"), browse("auditor")
+    send(researcher, "/catalogue/trial", "/requests", **form(world))
+    world.gateway.publish()
+    found = auditor.get("/log-book?kind=request.submitted&about=q-0123456789ab").text
+    link = re.search(r'href="(/log-book/event/[0-9a-f]+)"', found).group(1)
+    shown = auditor.get(link)
+    assert "Its proof holds" in shown.text
+    saved = auditor.get(f"{link}/proof").text
+    assert saved.startswith("c2sp.org/tlog-proof@v1\n")
+    assert audit.verify_proof(saved, world.gateway.signer.verifier)[1].size > 0
+    for thing in ("q-0123456789ab", "r.okafor", "trial"):
+        assert "request: submitted" in auditor.get(f"/log-book/of/{thing}").text
+    assert "The log is sound" in send(auditor, "/log-book", "/log-book/verify").text
+    own = auditor.get("/log-book?who=a.vega&kind=audit.read").text
+    assert "audit: read" in own
+
+
+@pytest.mark.parametrize("page", ["/log-book", "/log-book/of/trial", "/log-book/event/00"])
+@pytest.mark.parametrize("who", ["researcher", "second"])
+def test_the_log_is_the_auditors_alone(browse, who, page):
+    assert browse(who).get(page).status_code in {403, 404}
+
+
+def test_a_wrong_date_in_the_log_search_is_told_beside_its_field(browse):
+    answer = browse("auditor").get("/log-book?after=yesterday&who=r.okafor")
+    assert answer.status_code == 422
+    assert 'id="e-after"' in answer.text
+    assert 'value="r.okafor"' in answer.text
