@@ -22,7 +22,7 @@ $(READY): requirements.lock pyproject.toml
 demo: $(READY) ## a synthetic multi-country trial, from request to opened extract
 	$(BIN)/gateway demo
 
-serve: $(READY) ## the API over the demo's home, with its accounts and tokens
+serve: $(READY) ## the pages and the API over the demo's home, with its accounts
 	@test -f "$(DEMO_HOME)/demo-tokens.json" || { echo "There is no demo yet: run make demo first."; exit 2; }
 	GATEWAY_HOME="$(DEMO_HOME)" $(BIN)/gateway serve
 

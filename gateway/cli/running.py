@@ -37,15 +37,14 @@ def serve(
     port: Annotated[int, typer.Option(help="Port to listen on.")] = 8000,
     with_worker: Annotated[bool, typer.Option(help="Run releases in this process too.")] = True,
 ) -> None:
-    """Serve the HTTP API; /docs describes its calls."""
+    """Serve the pages and the HTTP API; /docs describes its calls."""
     logs.configure()
     gateway = open_gateway(settings.load())
-    out.print(
-        f"listening on http://{host}:{port}; its calls are described on http://{host}:{port}/docs", soft_wrap=True
-    )
+    out.print(f"the pages: http://{host}:{port}   the API: http://{host}:{port}/docs", soft_wrap=True)
     if people := tokens_of(gateway.settings.home):
-        rows = [(one["account"], one["role"], one["token"]) for one in people]
-        say_table("Demo accounts: send `Authorization: Bearer TOKEN`", ("account", "role", "token"), rows, empty="")
+        rows = [(one["account"], one["role"], one.get("password", "")) for one in people]
+        say_table("Demo accounts", ("account", "role", "password"), rows, empty="")
+        out.print("Their API tokens stand in demo-tokens.json of this home.", markup=False, soft_wrap=True)
     uvicorn.run(build(gateway, with_worker=with_worker), host=host, port=port, log_level="warning", server_header=False)
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import secrets
 import shutil
 import threading
 import time
@@ -14,7 +15,7 @@ from typing import Any, NoReturn
 import httpx2
 import uvicorn
 
-from gateway.actions import accounts
+from gateway.actions import accounts, sessions
 from gateway.app import build
 from gateway.context import Gateway
 from gateway.domain.actor import EVERY_STUDY
@@ -22,7 +23,7 @@ from gateway.errors import Broken, Invalid, NotFound
 from gateway.settings import Settings
 
 FOLDER, TOKENS = "demo", "demo-tokens.json"
-WARNING = "Tokens of invented people in a demo home. They open nothing else; delete them with the folder."
+WARNING = "Tokens and passwords of invented people in a demo home. They open nothing else; delete them with the folder."
 _PATIENCE = 30.0
 
 LOCAL = "local"
@@ -81,7 +82,7 @@ def mark(home: Path) -> int:
         _not_ours(home)
     home.mkdir(parents=True, exist_ok=True)
     take = _takes(home) + 1
-    _write_tokens(home, {}, take)
+    _write_tokens(home, {}, {}, take)
     return take
 
 
@@ -104,11 +105,11 @@ def _not_ours(home: Path) -> NoReturn:
 def people(gateway: Gateway) -> dict[str, str]:
     """Make the accounts that do not stand yet, and a fresh token for each; returns account id to token.
 
-    The tokens are written to `demo-tokens.json` in the home, readable by its owner alone.
+    Tokens and passwords are written to `demo-tokens.json` in the home, readable by its owner alone.
     """
     accounts.found(gateway, steward=LOCAL, name="you, on this machine")
     operator = accounts.local_actor(gateway, accounts.OPERATOR)
-    tokens = {}
+    tokens, passwords = {}, {}
     for person in CAST:
         try:
             gateway.store.actor(person.id)
@@ -116,12 +117,20 @@ def people(gateway: Gateway) -> dict[str, str]:
             accounts.add(gateway, operator, key=person.id, name=person.name, organisation=person.organisation)
             accounts.grant(gateway, operator, key=person.id, role=person.role, study=EVERY_STUDY)
         _, tokens[person.id] = accounts.issue_token(gateway, operator, key=person.id, days=30, label="demo")
-    _write_tokens(gateway.settings.home, tokens, _takes(gateway.settings.home))
+        chosen = "-".join(secrets.token_hex(2) for _ in range(4))
+        passwords[person.id] = sessions.set_password(
+            gateway, operator, key=person.id, password=chosen, must_change=False
+        )
+    _write_tokens(gateway.settings.home, tokens, passwords, _takes(gateway.settings.home))
     return tokens
 
 
-def _write_tokens(home: Path, tokens: Mapping[str, str], takes: int) -> None:
-    held = [{"account": p.id, "name": p.name, "role": p.role, "token": tokens[p.id]} for p in CAST if p.id in tokens]
+def _write_tokens(home: Path, tokens: Mapping[str, str], passwords: Mapping[str, str], takes: int) -> None:
+    held = [
+        {"account": p.id, "name": p.name, "role": p.role, "password": passwords[p.id], "token": tokens[p.id]}
+        for p in CAST
+        if p.id in tokens
+    ]
     file = os.open(home / TOKENS, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(file, "w", encoding="utf-8") as out:
         out.write(json.dumps({"demo": WARNING, "takes": takes, "accounts": held}, indent=1) + "\n")

@@ -88,7 +88,7 @@ def test_tokens_are_for_the_owner_alone_and_marked(played: Played) -> None:
     assert "demo" in json.loads(file.read_text("utf-8"))
     assert {one["role"] for one in tokens_of(home)} == {"steward", "researcher", "auditor"}
     printed = played.out.getvalue() + json.dumps(played.story)
-    assert not [one for one in tokens_of(home) if one["token"] in printed]
+    assert not [one for one in tokens_of(home) if one["token"] in printed or one["password"] in printed]
 
 
 def test_the_demo_stays_in_its_own_home(played: Played) -> None:
