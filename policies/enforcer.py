@@ -30,7 +30,7 @@ CONDITIONS: Mapping[str, Callable[[Env], bool]] = {
 ACTS: Mapping[str, frozenset[str]] = {
     "dataset": frozenset({"add", "accept", "check", "circle", "override", "read", "list"}),
     "policy": frozenset({"read", "change", "decide"}),
-    "request": frozenset({"draft", "submit", "return", "approve", "refuse", "withdraw", "read", "list"}),
+    "request": frozenset({"draft", "submit", "return", "compare", "approve", "refuse", "withdraw", "read", "list"}),
     "release": frozenset({"start", "read", "download", "revoke", "list"}),
     "audit": frozenset({"read", "verify", "list", "export", "erase", "anchor"}),
     "user": frozenset({"add", "grant", "revoke", "list", "password", "disable", "enable"}),

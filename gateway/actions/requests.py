@@ -18,8 +18,10 @@ from gateway.domain.event import Event, EventKind
 from gateway.domain.release import Release, Step
 from gateway.domain.request import Approval, Move, Request, Status, Terms, move
 from gateway.errors import Invalid, NotFound, NotPossible
+from gateway.release import weighing
 from gateway.release.extract import requested_study
 from gateway.storage.jobs import Enqueue
+from pseudonymization.frontier import Alternative
 
 # Headline verdicts that approval can pass; a review passes only with the approver's written reason.
 PASSABLE = frozenset({"permit", "permit_with_conditions", "needs_review"})
@@ -98,10 +100,11 @@ def submit(gateway: Gateway, actor: Actor, key: str) -> tuple[Request, Decision]
 
 
 @action("request", "approve")
-def approve(gateway: Gateway, actor: Actor, key: str, *, note: str = "") -> Request:
+def approve(gateway: Gateway, actor: Actor, key: str, *, note: str = "", alternative: int | None = None) -> Request:
     """One approver's yes. With the last yes that is needed the release is queued, in the same transaction.
 
-    The request is decided again as of today, so that what changed since submission counts.
+    The request is decided again as of today, so that what changed since submission counts. `alternative` is the number
+    of the one to release, as `alternatives` lists them; without it the search chooses, or whoever approved before.
 
     Raises:
         NotAllowed: not a steward of the study, or the requester.
@@ -115,9 +118,11 @@ def approve(gateway: Gateway, actor: Actor, key: str, *, note: str = "") -> Requ
     decision = decisions.decide_request(gateway, request)
     _passable(decision, note)
     now = gateway.now()
-    approvals = (*request.approvals, Approval(actor.id, now, note))
+    picked = _picked(gateway, request, decision, alternative)
+    approvals = (*request.approvals, Approval(actor.id, now, note, picked))
     needed = approvals_needed(gateway, request, decision)
     facts = decisions.event_facts(decision) | {"allowed_by": row, "approvals": len(approvals), "needed": needed}
+    facts |= {"alternative": alternative} if alternative is not None else {}
     changed = replace(request, approvals=approvals, decision=decision.id, updated=now)
     event = _event(actor, request, EventKind.REQUEST_APPROVED, facts)
     if len(approvals) < needed:
@@ -128,6 +133,48 @@ def approve(gateway: Gateway, actor: Actor, key: str, *, note: str = "") -> Requ
     changed = replace(changed, status=move(request.status, Move.APPROVE), release=release.id)
     gateway.store.save(changed, decision, release, event=event, now=now, job=Enqueue(release.id))
     return replace(changed, revision=request.revision + 1)
+
+
+@action("request", "compare")
+def alternatives(gateway: Gateway, actor: Actor, key: str) -> list[Alternative]:
+    """What else could be released for a request, each with its risk and its utility; none weaker than the rules.
+
+    Raises:
+        NotPossible: it was not handed in yet, or nothing meets the safeguards.
+    """
+    request = gateway.store.request(key, seen_by=actor)
+    row = allow(gateway, actor, "request", "compare", study=request.terms.dataset, env={"requester": request.requester})
+    if not request.decision:
+        raise NotPossible("this request was not handed in yet", rule="request-moves", cure="it needs to be submitted")
+    version = gateway.store.dataset(request.terms.dataset).version
+    found = weighing.alternatives(gateway, request, version, gateway.store.decision(request.decision))
+    facts: dict[str, object] = {"shown": len(found), "allowed_by": row}
+    gateway.store.record(_event(actor, request, EventKind.REQUEST_COMPARED, facts), now=gateway.now())
+    return found
+
+
+def _picked(gateway: Gateway, request: Request, decision: Decision, number: int | None) -> dict[str, Any]:
+    """The alternative of this number; approvers who come later may not put another in its place."""
+    if number is None:
+        return {}
+    version = gateway.store.dataset(request.terms.dataset).version
+    found = weighing.alternatives(gateway, request, version, decision)
+    if not 1 <= number <= len(found):
+        raise Invalid(
+            "there is no such alternative",
+            place="alternative",
+            cure=f"one of 1 to {len(found)}: see them with `gateway requests alternatives {request.id}`",
+        )
+    one = found[number - 1].to_dict()
+    picked = {"number": number} | {name: one[name] for name in ("why", "k", "blank_limit", "levels")}
+    before = weighing.picked(request)
+    if before and before["levels"] != picked["levels"]:
+        raise NotPossible(
+            "another alternative was picked by who approved before",
+            rule="four-eyes",
+            cure="approve what they picked, or return the request",
+        )
+    return picked
 
 
 def approvals_needed(gateway: Gateway, request: Request, decision: Decision) -> int:

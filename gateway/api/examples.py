@@ -53,6 +53,24 @@ _RELEASE = Release(
 
 REQUEST = request_view(_REQUEST)
 SUBMITTED = {**REQUEST, "status": "submitted", "verdict": _VERDICT}
+ALTERNATIVES = {
+    "alternatives": [
+        {
+            "number": 1,
+            "why": "the least loss",
+            "k": 1,
+            "blank_limit": 0.05,
+            "levels": {"AGE": 1, "SEX": 0},
+            "columns": {"AGE": 0.91, "SEX": 0.97},
+            "granularity": 0.94,
+            "blanked": 0.03,
+            "maximum_risk": 0.1,
+            "average_risk": 0.02,
+            "uniques": 0.0,
+            "proven": True,
+        }
+    ]
+}
 DECISION = {"decision": _DECISION}
 DATASET = dataset_view(Dataset("demo", "A trial of a blood pressure medicine", ("health",), 1, _VERSION))
 OVERRIDDEN = {

@@ -24,6 +24,12 @@ class Note(BaseModel):
     ] = ""
 
 
+class Yes(Note):
+    """A yes, with a sentence to go with it and, if the approver chose one, the number of an alternative."""
+
+    alternative: Annotated[int | None, Field(ge=1, le=1000, examples=[2])] = None
+
+
 @router.post("", status_code=201, responses=answers(examples.REQUEST, status=201))
 def draft_request(gateway: Here, actor: Caller, document: RequestDocument) -> dict[str, Any]:
     """A new draft."""
@@ -55,6 +61,13 @@ def show_decision(gateway: Here, actor: Caller, key: str) -> dict[str, Any]:
     return {"decision": decision_view(decision) if decision else None}
 
 
+@router.get("/{key}/alternatives", responses=answers(examples.ALTERNATIVES))
+def list_alternatives(gateway: Here, actor: Caller, key: str) -> dict[str, Any]:
+    """What else could be released for it: risk and utility of each, none weaker than the rules."""
+    found = requests.alternatives(gateway, actor, key)
+    return {"alternatives": [{"number": at} | one.to_dict() for at, one in enumerate(found, start=1)]}
+
+
 @router.post("/{key}/submit", responses=answers(examples.SUBMITTED))
 def submit_request(gateway: Here, actor: Caller, key: str) -> dict[str, Any]:
     """Hand it in; the rules decide at once, then it waits for a steward."""
@@ -69,9 +82,9 @@ def return_request(gateway: Here, actor: Caller, key: str, body: Annotated[Note,
 
 
 @router.post("/{key}/approve", responses=answers(examples.REQUEST))
-def approve_request(gateway: Here, actor: Caller, key: str, body: Annotated[Note, Body()]) -> dict[str, Any]:
+def approve_request(gateway: Here, actor: Caller, key: str, body: Annotated[Yes, Body()]) -> dict[str, Any]:
     """One approver's yes; with the last that is needed, the release is queued."""
-    return request_view(requests.approve(gateway, actor, key, note=body.note))
+    return request_view(requests.approve(gateway, actor, key, note=body.note, alternative=body.alternative))
 
 
 @router.post("/{key}/refuse", responses=answers(examples.REQUEST))

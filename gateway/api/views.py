@@ -27,7 +27,11 @@ def request_view(request: Request) -> dict[str, Any]:
         "keys": list(terms.keys),
         "created": request.created.isoformat(),
         "updated": request.updated.isoformat(),
-        "approvals": [{"approver": a.approver, "at": a.at.isoformat(), "note": a.note} for a in request.approvals],
+        "approvals": [
+            {"approver": a.approver, "at": a.at.isoformat(), "note": a.note}
+            | ({"alternative": a.picked["number"]} if a.picked else {})
+            for a in request.approvals
+        ],
         "note": request.note,
         "decision": request.decision or None,
         "release": request.release or None,

@@ -93,11 +93,36 @@ def give_back(key: Key, note: Note, user: AsUser = LOCAL_ACCOUNT, json: AsJson =
     _say(requests.give_back(session.gateway, session.actor, key, note=note), json=json)
 
 
+@app.command("alternatives")
+def alternatives(key: Key, user: AsUser = LOCAL_ACCOUNT, json: AsJson = False) -> None:
+    """What else could be released: risk and utility of each, none weaker than the rules. One is picked at approval."""
+    session = begin(user)
+    found = requests.alternatives(session.gateway, session.actor, key)
+    if json:
+        say_json([{"number": at} | one.to_dict() for at, one in enumerate(found, start=1)])
+        return
+    rows = [
+        (at, one.why, one.k, f"{one.average_risk:.3f}", f"{one.uniques:.0%}", f"{one.granularity:.0%}",
+         f"{one.blanked:.0%}", ", ".join(f"{name} {kept:.0%}" for name, kept in one.columns.items()))
+        for at, one in enumerate(found, start=1)
+    ]  # fmt: skip
+    names = ("no.", "what", "k", "average risk", "alone", "detail kept", "blanked", "by column")
+    say_table("Alternatives", names, rows, empty="nothing else meets the rules", wrap=("what", "by column"))
+
+
 @app.command("approve")
-def approve(key: Key, note: Note = "", user: AsUser = LOCAL_ACCOUNT, json: AsJson = False) -> None:
+def approve(
+    key: Key,
+    note: Note = "",
+    alternative: Annotated[
+        int | None, typer.Option(help="Release this one, by its number in `requests alternatives`.")
+    ] = None,
+    user: AsUser = LOCAL_ACCOUNT,
+    json: AsJson = False,
+) -> None:
     """Say yes. With the last yes that is needed, the release is queued for the worker."""
     session = begin(user)
-    _say(requests.approve(session.gateway, session.actor, key, note=note), json=json)
+    _say(requests.approve(session.gateway, session.actor, key, note=note, alternative=alternative), json=json)
 
 
 @app.command("refuse")

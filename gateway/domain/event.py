@@ -32,6 +32,7 @@ class EventKind(StrEnum):
     REQUEST_DRAFTED = "request.drafted"
     REQUEST_SUBMITTED = "request.submitted"
     REQUEST_RETURNED = "request.returned"
+    REQUEST_COMPARED = "request.compared"
     REQUEST_APPROVED = "request.approved"
     REQUEST_REFUSED = "request.refused"
     REQUEST_WITHDRAWN = "request.withdrawn"
@@ -112,6 +113,7 @@ MEANING: Mapping[EventKind, str] = {
     EventKind.REQUEST_DRAFTED: "a request was drafted or amended",
     EventKind.REQUEST_SUBMITTED: "a request was handed in; the verdict, its rules, digest of the facts",
     EventKind.REQUEST_RETURNED: "a request was given back with a question",
+    EventKind.REQUEST_COMPARED: "alternatives of a request were worked out; how many",
     EventKind.REQUEST_APPROVED: "one approver said yes; the verdict as of that day, how many were needed",
     EventKind.REQUEST_REFUSED: "a request was refused",
     EventKind.REQUEST_WITHDRAWN: "a request was taken back by who made it",

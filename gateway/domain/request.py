@@ -112,11 +112,15 @@ class Terms:
 
 @dataclass(frozen=True, slots=True)
 class Approval:
-    """One approver's yes, with the conditions set."""
+    """One approver's yes, with the conditions set.
+
+    `picked` is the alternative this approver chose: its number, in words, levels, and what it demands; else empty.
+    """
 
     approver: str
     at: datetime
     note: str = ""
+    picked: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

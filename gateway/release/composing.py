@@ -22,6 +22,7 @@ import pyarrow as pa
 from gateway.crypto import at_rest
 from gateway.domain.release import Release
 from gateway.errors import NotPossible
+from gateway.release import weighing
 from gateway.release.work import Work
 from pseudonymization import composition, deidentify
 from pseudonymization.composition import Composed, ReleaseView
@@ -44,7 +45,7 @@ def composed(work: Work, prepared: Prepared) -> Joined:
     Raises:
         NotPossible: no recoding composes; names the earlier releases.
     """
-    safeguards, earlier = prepared.plan.safeguards, _earlier(work, prepared)
+    safeguards, earlier = weighing.demanded(work.request, prepared.plan.safeguards), _earlier(work, prepared)
     view = _view(work, prepared)
     told: dict[str, Any] = {"joined_with": len(earlier), "because_of": [], "reasons": [], "chosen": ""}
     if not earlier:

@@ -5,7 +5,7 @@ from typing import Any
 
 from gateway.domain.release import Step
 from gateway.errors import NotPossible
-from gateway.release import attacking, measuring
+from gateway.release import attacking, measuring, weighing
 from gateway.release.treat import protected
 from gateway.release.work import Work
 from pseudonymization.deidentify import Prepared
@@ -25,7 +25,7 @@ def judge(work: Work, prepared: Prepared) -> Work:
     """
     plan = Plan.from_dict(work.release.values["plan"])
     measured, gathered = measuring.of_tables(work, plan)
-    failed = unmet(measured, plan.safeguards)
+    failed = unmet(measured, weighing.demanded(work.request, plan.safeguards))
     predicted: Mapping[str, Any] = work.release.values["predicted"]
     if measured.subjects != predicted["subjects"]:
         failed.append("every subject of the plan is in the result")

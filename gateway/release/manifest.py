@@ -58,6 +58,7 @@ def build(
         },
         "utility": values["utility"],
         "attacks": values.get("attacks", {}),
+        "picked": values.get("picked", {}),
         "composition": values.get("composition", {}),
         "terms": {name: value for name, value in values.get("terms", {}).items() if name != "digest"},
         "coding": values.get("coding", []),

@@ -6,7 +6,7 @@ from pathlib import Path
 from gateway.domain.release import Step
 from gateway.errors import Invalid, NotPossible
 from gateway.formats import content_digest, digests, scan
-from gateway.release import composing, words
+from gateway.release import composing, weighing, words
 from gateway.release.work import Work
 from policies import decide
 from policies.verdict import Verdict
@@ -40,7 +40,7 @@ def prepare(work: Work) -> tuple[Work, Prepared]:
         work.key,
         folder=Path(work.version.path),
     )
-    joined = composing.composed(work, prepared)
+    joined = composing.composed(work, weighing.adopted(work.request, work.asked, prepared))
     prepared, coding = words.checked_coding(work, joined.prepared)
     terms = words.of_release(work, prepared.plan)
     prepared = replace(prepared, plan=words.told(prepared.plan, terms))
@@ -57,11 +57,13 @@ def prepare(work: Work) -> tuple[Work, Prepared]:
         "terms": words.summary(terms, work, prepared.plan),
         "view": composing.stored(work, joined.view),
         "composition": joined.told,
+        "picked": dict(weighing.picked(work.request)),
     }
     facts = {
         "rules": sorted({ref.rule for ref in verdict.policy.provenance.values()}),
         "bundle": work.decision.bundle,
         "chosen": joined.told["chosen"],
+        "alternative": weighing.picked(work.request).get("number"),
         "because_of": joined.told["because_of"],
     }
     return work.store(Step.PREPARED, facts, **values), prepared

@@ -122,6 +122,7 @@ def render(work: Work, tables: Mapping[str, ReleaseTable], created: datetime, ex
         after=values["after"],
         utility=values["utility"],
         attacks=values.get("attacks", {}),
+        composition=values.get("composition", {}),
         bins=bins(values["before"]["histogram"], values["after"]["histogram"], smallest),
         smallest=smallest,
         share=share,

@@ -206,7 +206,9 @@ def read_terms(content: Mapping[str, Any]) -> Terms:
 
 def read_request(row: Row[Any]) -> Request:
     """A request from its row."""
-    approvals = tuple(Approval(a["approver"], datetime.fromisoformat(a["at"]), a["note"]) for a in row.approvals)
+    approvals = tuple(
+        Approval(a["approver"], datetime.fromisoformat(a["at"]), a["note"], a.get("picked", {})) for a in row.approvals
+    )
     return Request(
         row.id,
         row.requester,
