@@ -190,13 +190,16 @@ def build(study: Study, source: Source, tables: Sequence[str] | None = None) -> 
         inside = [column for column in table.columns if any(part.role is Role.QUASI for part in column.qualifiers)]
         if key is None:
             continue
-        needed = [key, *(c.name for c in here), *(name for c in inside for name in (c.by, c.name))]
+        units = [f"{c.name}U" for c in here if c.hierarchy == "age" and f"{c.name}U" in {u.name for u in table.columns}]
+        needed = [key, *units, *(c.name for c in here), *(name for c in inside for name in (c.by, c.name))]
         for batch in source.batches(table.name, [*dict.fromkeys(needed)]):
             rows, texts = spelled(batch.column(batch.schema.get_field_index(key)))
             if MISSING in texts:
                 where = (Place(table.name, key),)
                 cure = "give each row its subject, or leave the table out"
                 raise Unresolved("a row has no subject id", places=where, cure=cure)
+            for unit in units:
+                _in_years(Place(table.name, unit), spelled(batch.column(batch.schema.get_field_index(unit)))[1])
             places = np.array([ids.setdefault(text, len(ids)) for text in texts], dtype=np.int64)
             subjects = places[rows] if here or inside else places
             for column in here:
@@ -226,3 +229,17 @@ def _add_qualified(
         if part is not None and part.role is Role.QUASI:
             rows = named.codes == code
             attributes[part.attribute].add(subjects[rows], values[rows], words, count)
+
+
+def _in_years(place: Place, units: Sequence[str]) -> None:
+    """Ages are banded and top-coded as years: 1,100 months would slip through as if they were none.
+
+    Raises:
+        Unresolved: a unit other than years (CDISC codelist AGEU).
+    """
+    if any(unit.strip().upper() not in {MISSING, "", "YEAR", "YEARS"} for unit in units):
+        raise Unresolved(
+            "ages stand in other units than years, and are banded and top-coded as years",
+            places=(place,),
+            cure="convert the ages to years, or remove the column of ages",
+        )

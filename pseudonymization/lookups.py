@@ -70,6 +70,7 @@ class Lookups:
     pairs: Mapping[str, Mapping[str, str]]
     date_rule: DateRule
     time_of_day: TimeOfDay
+    age_top: int | None
     expected: Expected
     visits: Visits
 
@@ -155,6 +156,7 @@ def look_up(
         pairs={table.name: _pairs(plan, table) for table in study.tables},
         date_rule=plan.safeguards.dates,
         time_of_day=plan.safeguards.time_of_day,
+        age_top=plan.safeguards.age_top,
         expected=expected,
         visits=at_visits,
     )

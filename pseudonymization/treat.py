@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pseudonymization import cells, copies, dates, isodates, pseudonyms, visits
+from pseudonymization import cells, copies, dates, elders, isodates, pseudonyms, visits
 from pseudonymization.columns import Column, Kind, Role
 from pseudonymization.dates import DateFlips, Dates
 from pseudonymization.faults import Place, Unresolved
@@ -196,11 +196,13 @@ class _Batch:
         array, at = self.batch.column(name), (self.table, name)
         if at in self.lookups.expected.days:
             copies.right_epoch(self.lookups.expected.days[at], self._place(name), array, self.who, self.first_row)
-        copied = self.lookups.expected.copied.get(at)
-        if copied is None:
+        copied, choice = self.lookups.expected.copied.get(at), self.lookups.expected.choice
+        if copied is not None:
+            array = copies.agreed(copied, choice, self._place(name), array, self.who, self.first_row)
+        if self.lookups.study[self.table][name].role is not Role.DATE:
             return array
-        choice = self.lookups.expected.choice
-        return copies.agreed(copied, choice, self._place(name), array, self.who, self.first_row)
+        start = self.lookups.baseline[self.who]
+        return elders.hidden(array, self._place(name), start, self.lookups.age_top, self.first_row)
 
     def _kept(self, planned: ColumnPlan, array: pa.Array) -> pa.Array:
         if planned.role == Role.QUASI and self.blank.any():
