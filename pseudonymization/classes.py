@@ -168,12 +168,15 @@ class _Attribute:
         return coded, tuple(texts[order[code]] for code in kept), list(sets)
 
 
-def build(study: Study, source: Source, tables: Sequence[str] | None = None) -> ClassTable:
+def build(study: Study, source: Source, tables: Sequence[str] | None = None, *, roster: str = "") -> ClassTable:
     """Stream the study's tables (or those named) into one row per subject.
 
     Quasi-identifiers are collected from every table; one name is one attribute. A subject with several values of one
     attribute has the set of them; one with none has the missing value. Every subject of every table counts, also
     of tables without quasi-identifiers. Memory grows with distinct subjects and values, not with rows.
+
+    `roster` names a table that is known to list every subject of the others, where there is one: then tables without
+    quasi-identifiers have nothing to tell and are not read.
 
     Raises:
         Unresolved: no subject at all, or a row without a subject id.
@@ -188,7 +191,8 @@ def build(study: Study, source: Source, tables: Sequence[str] | None = None) -> 
         key = table.subject_key
         here = table.with_role(Role.QUASI)
         inside = [column for column in table.columns if any(part.role is Role.QUASI for part in column.qualifiers)]
-        if key is None:
+        known = roster in {each.name for each in chosen} and table.name != roster
+        if key is None or (known and not here and not inside):
             continue
         units = [f"{c.name}U" for c in here if c.hierarchy == "age" and f"{c.name}U" in {u.name for u in table.columns}]
         needed = [key, *units, *(c.name for c in here), *(name for c in inside for name in (c.by, c.name))]

@@ -117,7 +117,7 @@ def prepare(
     """
     safeguards = options.joined(whole.options, safeguards)
     people = subjects.collect(with_references(whole, asked), source)
-    table = classes.build(asked, source)
+    table = classes.build(asked, source, roster=subjects.roster_of(asked))
     ladders = climbing(asked, table, people, safeguards, key, folder)
     constant = {name: ladders[name].floor for name in table.names if len(ladders[name].domain) <= 1}
     found = search.optimal(
@@ -182,7 +182,7 @@ def resume(
         Unresolved, Unreachable, Unreadable: the study is no longer the one that the plan was made for.
     """
     people = subjects.collect(with_references(whole, asked), source)
-    table = classes.build(asked, source)
+    table = classes.build(asked, source, roster=subjects.roster_of(asked))
     ladders = climbing(asked, table, people, plan.safeguards, key, folder)
     found = search.optimal(table, ladders, plan.safeguards, fixed=plan.levels)
     prepared = _prepared(plan, people, table, ladders, found.blanked, found.loss)

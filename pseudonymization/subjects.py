@@ -93,6 +93,12 @@ def collect(study: Study, source: Source) -> Subjects:
     return gathering.finish()
 
 
+def roster_of(study: Study) -> str:
+    """The name of the table DM, which lists every subject of a study that `collect` has accepted; empty without one."""
+    found = [table.name for table in study.tables if table.domain == ONE_ROW_EACH[0] and table.subject_key]
+    return found[0] if found else ""
+
+
 def _numbered(source: Source, table: Table, columns: Sequence[str]) -> Iterator[tuple[pa.RecordBatch, int]]:
     if not columns:
         return
@@ -175,6 +181,13 @@ class _Gathering:
         key = table.subject_key or ""
         ids = cells.encode(batch.column(key))
         is_roster = table.name == self.roster
+        if (ids.codes < 0).any():
+            rows = cells.rows_where(ids.codes < 0, first_row)
+            raise Unresolved(
+                "a row has no subject id",
+                places=(Place(table.name, key, rows),),
+                cure="give each row its subject, or leave the table out",
+            )
         if self.roster and not is_roster:
             known = np.array([self.order.get(text, AMBIGUOUS) for text in ids.texts()], dtype=np.int32)
             if (known == AMBIGUOUS).any():
@@ -194,10 +207,6 @@ class _Gathering:
         return _Rows(ids.codes, known)
 
     def _one_row_each(self, place: Place, ids: cells.Coded, known: Positions, before: int, first_row: int) -> None:
-        blank = ids.codes < 0
-        if blank.any():
-            rows = cells.rows_where(blank, first_row)
-            raise Unresolved("a row has no subject id", places=(Place(place.table, place.column, rows),))
         places = known[ids.codes]
         repeat = (known < before)[ids.codes]
         repeat[np.setdiff1d(np.arange(len(places)), np.unique(places, return_index=True)[1])] = True
