@@ -164,7 +164,7 @@ class Search:
 
     def _below_alive(self) -> npt.NDArray[np.int32]:
         """For every node, how many nodes at or below it are still open; renewed now and then."""
-        if self.alive_below is None or self._stale > max(4, self.bound.size // 2000):
+        if self.alive_below is None or self._stale > max(2, self.bound.size // 5000):
             total = (self.bound < self.best).astype(np.int32)
             for axis in range(total.ndim):
                 along = np.moveaxis(total, axis, 0)  # few levels: adding slices beats cumsum by far

@@ -194,7 +194,7 @@ class Lattice:
         rows = len(view.weights)
         if strides and span <= 2 * rows + 4096:
             counts = np.bincount(key, view.weights, minlength=span)
-            keys = np.flatnonzero(counts)
+            keys = np.flatnonzero(counts > 0)
             return Grouping(view, node, counts[keys].astype(np.float64), key, 0, keys=keys, strides=strides)
         bits = max(1, rows - 1).bit_length()
         if span > _MANY >> bits:
