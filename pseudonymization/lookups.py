@@ -1,7 +1,7 @@
 """All that treating a row needs, worked out once per release: pseudonyms, shifts, labels, codes; plain values only."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -123,14 +123,7 @@ def look_up(
     _check(plan, study, labels)
     acts = plan.acts()
     ids = subjects.ids.to_pylist()
-    anchored = Act.ANCHOR in acts
-    shifts = dates.to_anchor(subjects.baseline) if anchored else dates.shifts(key, ids, window)
-    least = int(shifts[shifts != 0].min(initial=dates.ANCHOR)) if anchored else window[0]
-    if acts & _MOVED and len(subjects.days) and subjects.days[-1] - subjects.days[0] >= least:
-        raise Unresolved(
-            "the study's dates span as many years as the shift moves them, so that a shifted date could be a true one",
-            cure="widen the shift window, or truncate dates",
-        )
+    shifts = _shifts(subjects, acts, key, window)
     names = pseudonyms.subject_pseudonyms(key, ids)
     codes = _codes(study, subjects, key)
     order = np.argsort(np.array(names, dtype=np.str_))
@@ -168,6 +161,20 @@ def _redactor(study: Study, subjects: Subjects, key: pseudonyms.ProjectKey, orig
     shapes = STAND_INS if asked is Replacement.SURROGATE else {}
     stand_ins = {kind: Surrogates(key, shape, originals) for kind, shape in shapes.items()}
     return Redactor.of(subjects, replacement=asked, stand_ins=stand_ins)
+
+
+def _shifts(subjects: Subjects, acts: Collection[Act], key: pseudonyms.ProjectKey, window: tuple[int, int]) -> Days:
+    """Days that each subject's dates are moved by: to the common anchor, else by a secret number."""
+    anchored = Act.ANCHOR in acts
+    shifts = dates.to_anchor(subjects.baseline) if anchored else dates.shifts(key, subjects.ids.to_pylist(), window)
+    least = int(shifts[shifts != 0].min(initial=dates.ANCHOR)) if anchored else window[0]
+    moves = Act.SHIFT in acts or anchored
+    if moves and len(subjects.days) and subjects.days[-1] - subjects.days[0] >= least:
+        raise Unresolved(
+            "the study's dates span as many years as the shift moves them, so that a shifted date could be a true one",
+            cure="widen the shift window, or truncate dates",
+        )
+    return shifts
 
 
 def namespace(column: Column) -> str:
