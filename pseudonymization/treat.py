@@ -139,18 +139,17 @@ class _Batch:
         return Treated(batch, Tally(self.flips, dict(self.redacted), self.study_days))
 
     def _leaving(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        """The rows that leave: not those of a qualifier that is removed."""
+        """The rows that leave: not those of a removed qualifier, nor a blanked subject's own of a quasi-identifier."""
         gone = np.zeros(batch.num_rows, dtype=np.bool_)
         for planned in self.lookups.plan[self.table].values():
-            removed = {part.column for part in planned.parts if part.act is Act.REMOVE}
-            if removed and planned.column in batch.schema.names:
+            acts = {part.column: part.act for part in planned.parts}
+            if not {Act.REMOVE, Act.GENERALIZE}.isdisjoint(acts.values()):
                 named = cells.encode(self.batch.column(self.lookups.study[self.table][planned.column].by))
-                wanted = np.array([name in removed for name in named.texts()], dtype=np.bool_)
-                gone |= np.append(wanted, False)[named.codes]
-        if not gone.any():
-            return batch
-        kept = batch.filter(pa.array(~gone))
-        return pa.RecordBatch.from_arrays([cells.pruned(array) for array in kept.columns], schema=kept.schema)
+                done = [acts.get(name) for name in [*named.texts(), ""]]
+                gone |= np.array([act is Act.REMOVE for act in done])[named.codes]
+                gone |= np.array([act is Act.GENERALIZE for act in done])[named.codes] & self.blank
+        kept = [cells.pruned(a) for a in batch.filter(pa.array(~gone)).columns] if gone.any() else batch.columns
+        return pa.RecordBatch.from_arrays(kept, schema=batch.schema)
 
     def _who(self) -> npt.NDArray[np.int32]:
         if self.key is None:

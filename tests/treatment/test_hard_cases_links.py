@@ -204,7 +204,6 @@ def test_case_22_several_races_are_generalized_in_both_places_together(multi: Ex
     assert "SAMOAN" not in {race for found in seen for race in found}
 
 
-@pytest.mark.xfail(strict=True, reason="rows of blanked qualifiers stay, and tell that there were several races")
 def test_case_22_the_race_rows_of_a_blanked_subject_tell_nothing(multi: Extract) -> None:
     assert min(Counter(races_of(multi)).values()) >= 11
 
