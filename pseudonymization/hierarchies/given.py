@@ -35,11 +35,19 @@ def from_rows(name: str, rows: Sequence[Sequence[str]], domain: Sequence[str]) -
 
 
 def from_csv(name: str, text: str, domain: Sequence[str]) -> Ladder:
-    """A steward's hierarchy as ARX writes it: no header, `;` or `,` separated, level 0 first."""
-    read = [list(csv.reader(io.StringIO(text.lstrip("\ufeff"), newline=""), delimiter=sign)) for sign in ";,"]
-    rows = read[1] if read[0] and len(read[1][0]) > len(read[0][0]) else read[0]
-    rows = [row for row in rows if row]
-    return from_rows(name, rows, domain)
+    """A steward's hierarchy as ARX writes it: no header, `;` or `,` separated, level 0 first.
+
+    The separator is the one under which every line has the same number of columns, more than one; `;` if both do, for
+    labels hold commas more often.
+    """
+    plain = text.lstrip("\ufeff")
+    read = [[row for row in csv.reader(io.StringIO(plain, newline=""), delimiter=sign) if row] for sign in ";,"]
+    even = [rows for rows in read if len({len(row) for row in rows}) == 1 and len(rows[0]) > 1]
+    return from_rows(name, (even or [max(read, key=_widest)])[0], domain)
+
+
+def _widest(rows: Sequence[Sequence[str]]) -> int:
+    return max((len(row) for row in rows), default=0)
 
 
 def from_file(name: str, path: Path, domain: Sequence[str]) -> Ladder:
