@@ -8,10 +8,11 @@ from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 
 from gateway.actions import catalogue, outlook, requests
+from gateway.actions.catalogue import Contents
 from gateway.actions.sessions import SignedIn
 from gateway.context import Gateway
 from gateway.domain.request import Request as DataRequest
-from gateway.domain.request import Status
+from gateway.domain.request import Status, Terms
 from gateway.errors import GatewayError, Invalid, NotPossible
 from gateway.web.catalogue import choices, document, questions_of
 from gateway.web.doors import Form, Here, Visitor
@@ -69,6 +70,17 @@ def _form(
 @router.post("")
 def send(request: Request, gateway: Here, visitor: Visitor, form: Form) -> Response:
     """Draft and submit. Sent twice, it is one request."""
+    try:
+        return RedirectResponse(f"/requests/{_sent(gateway, visitor, form)}", 303)
+    except NotPossible as error:
+        return _form(request, gateway, visitor, form, error)
+    except Invalid as error:
+        place = _FIELDS.get(error.place.split("[")[0].removesuffix(".0"), error.place)
+        return _form(request, gateway, visitor, form, Invalid(error.reason, place=place, cure=error.cure))
+
+
+def _sent(gateway: Gateway, visitor: SignedIn, form: Mapping[str, str]) -> str:
+    """The id of the request that this form is; one that was sent before stays as it is."""
     content = document(form.get("dataset", ""), form) | {
         "project": form.get("project", "").strip(),
         "keys": [line.strip() for line in form.get("key", "").splitlines() if line.strip()],
@@ -79,13 +91,10 @@ def send(request: Request, gateway: Here, visitor: Visitor, form: Form) -> Respo
         if drafted.status in {Status.DRAFT, Status.RETURNED}:
             requests.submit(gateway, visitor.actor, drafted.id)
     except NotPossible as error:
-        if error.rule in {"request-moves", "request-key", "request-revision"}:
-            return RedirectResponse(f"/requests/{key}", 303)
-        return _form(request, gateway, visitor, form, error)
-    except Invalid as error:
-        place = _FIELDS.get(error.place.split("[")[0].removesuffix(".0"), error.place)
-        return _form(request, gateway, visitor, form, Invalid(error.reason, place=place, cure=error.cure))
-    return RedirectResponse(f"/requests/{drafted.id}", 303)
+        if error.rule not in {"request-moves", "request-key", "request-revision"}:
+            raise
+        return key
+    return drafted.id
 
 
 def _drafted(gateway: Gateway, visitor: SignedIn, content: dict[str, Any], key: str, *, amending: bool) -> DataRequest:
@@ -98,17 +107,19 @@ def _drafted(gateway: Gateway, visitor: SignedIn, content: dict[str, Any], key: 
 def amend(request: Request, gateway: Here, visitor: Visitor, key: str) -> Response:
     """The form again, with what was asked."""
     held = requests.read(gateway, visitor.actor, key)
-    terms = held.terms
-    study = catalogue.contents(gateway, visitor.actor, terms.dataset)
+    study = catalogue.contents(gateway, visitor.actor, held.terms.dataset)
+    return _form(request, gateway, visitor, {**_as_form(held.terms, study), "amending": "yes", "key_of": key})
+
+
+def _as_form(terms: Terms, study: Contents) -> dict[str, str]:
+    """The fields that terms come from: the other way round of `document`."""
     chosen = [
         f"{table}.{name}"
         for table, columns in (terms.tables or dict.fromkeys(study.tables)).items()
         for name in (columns if columns is not None else [one.name for one in study.tables[table][1] if one.offered])
     ]
-    form = {
+    return {
         "dataset": terms.dataset,
-        "amending": "yes",
-        "key_of": key,
         "variables": "\n".join(chosen),
         "purpose": terms.purpose,
         "mode": terms.mode,
@@ -122,4 +133,3 @@ def amend(request: Request, gateway: Here, visitor: Visitor, key: str) -> Respon
         "exporter_country": str(terms.exporter.get("country", "")),
         "exporter_roles": ", ".join(map(str, terms.exporter.get("roles", ()))),
     }
-    return _form(request, gateway, visitor, form)

@@ -1,12 +1,18 @@
 """The auditor's pages: search the log, one event with its proof, everything about one thing, the state of the log."""
 
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Any
+from urllib.parse import urlencode
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import RedirectResponse, Response
+from pydantic import BaseModel, Field
 
+from gateway import audit
 from gateway.actions import audits, evidence
+from gateway.actions.sessions import SignedIn
+from gateway.context import Gateway
+from gateway.domain.actor import Actor
 from gateway.domain.event import MEANING, EventKind, Outcome
 from gateway.errors import Invalid
 from gateway.web.charts import timeline
@@ -16,53 +22,65 @@ from gateway.web.pages import page
 router = APIRouter(prefix="/log-book")
 
 _SHOWN = 100
-Text = Annotated[str, Query(max_length=200)]
+_KINDS = (("", "any"), *((one.value, one.value.replace("_", " ").replace(".", ": ")) for one in EventKind))
+_OUTCOMES = (("", "any"), *((one.value, one.value) for one in Outcome))
+Text = Annotated[str, Field(max_length=200)]
+
+
+class Sought(BaseModel):
+    """What is typed into the search of the log; empty is any."""
+
+    kind: Text = ""
+    outcome: Text = ""
+    who: Text = ""
+    about: Text = ""
+    after: Text = ""
+    before: Text = ""
+    cursor: Text = ""
+
+    @property
+    def typed(self) -> dict[str, str]:
+        """The fields of the form, without the place in the list."""
+        return self.model_dump(exclude={"cursor"})
 
 
 @router.get("")
-def search(
-    request: Request,
-    gateway: Here,
-    visitor: Visitor,
-    kind: Text = "",
-    outcome: Text = "",
-    who: Text = "",
-    about: Text = "",
-    after: Text = "",
-    before: Text = "",
-    cursor: Text = "",
-) -> Response:
+def search(request: Request, gateway: Here, visitor: Visitor, sought: Annotated[Sought, Query()]) -> Response:
     """Events, narrowed by what is typed; newest first."""
-    typed = {"kind": kind, "outcome": outcome, "who": who, "about": about, "after": after, "before": before}
-    error, found = None, None
     try:
-        found = audits.events(
-            gateway,
-            visitor.actor,
-            kind=kind or None,
-            who=who.strip() or None,
-            about=about.strip() or None,
-            outcome=outcome or None,
-            after=_moment(after, "after"),
-            before=_moment(before, "before"),
-            limit=_SHOWN,
-            cursor=cursor or None,
-        )
+        found, error = _found(gateway, visitor.actor, sought), None
     except Invalid as fault:
-        error = fault
+        found, error = None, fault
     return page(
-        request,
-        "log_book.html",
-        status=422 if error else 200,
-        found=found,
-        typed=typed,
-        error=error,
-        kinds=[("", "any"), *((one.value, one.value.replace("_", " ").replace(".", ": ")) for one in EventKind)],
-        outcomes=[("", "any"), *((one.value, one.value) for one in Outcome)],
-        state=evidence.integrity(gateway, visitor.actor),
-        picture=timeline([event.time for event in found.events]) if found and found.events else None,
-        query="&".join(f"{name}={value}" for name, value in typed.items() if value),
+        request, "log_book.html", status=422 if error else 200, error=error, **_shown(gateway, visitor, sought, found)
     )
+
+
+def _found(gateway: Gateway, actor: Actor, sought: Sought) -> audit.Page:
+    return audits.events(
+        gateway,
+        actor,
+        kind=sought.kind or None,
+        who=sought.who.strip() or None,
+        about=sought.about.strip() or None,
+        outcome=sought.outcome or None,
+        after=_moment(sought.after, "after"),
+        before=_moment(sought.before, "before"),
+        limit=_SHOWN,
+        cursor=sought.cursor or None,
+    )
+
+
+def _shown(gateway: Gateway, visitor: SignedIn, sought: Sought, found: audit.Page | None) -> dict[str, Any]:
+    return {
+        "found": found,
+        "typed": sought.typed,
+        "kinds": _KINDS,
+        "outcomes": _OUTCOMES,
+        "state": evidence.integrity(gateway, visitor.actor),
+        "picture": timeline([event.time for event in found.events]) if found and found.events else None,
+        "query": urlencode({name: value for name, value in sought.typed.items() if value}),
+    }
 
 
 def _moment(text: str, place: str) -> datetime | None:

@@ -1,13 +1,16 @@
 """One's own requests: where each stands, what is missing, what can be fetched."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Request
 from fastapi.responses import RedirectResponse, Response
 
 from gateway.actions import releases, requests
-from gateway.domain.release import Release, Step
+from gateway.context import Gateway
+from gateway.domain.actor import Actor
+from gateway.domain.release import Release, ReleaseFile, Step
 from gateway.domain.request import MOVES, Move, Status
+from gateway.domain.request import Request as DataRequest
 from gateway.errors import GatewayError
 from gateway.serving import serve
 from gateway.web.doors import Form, Here, Visitor
@@ -31,32 +34,35 @@ def listing(
 def show(request: Request, gateway: Here, visitor: Visitor, key: str) -> Response:
     """One request: state, who has it, what is missing, and its files."""
     held = requests.read(gateway, visitor.actor, key)
-    decision = requests.decision_of(gateway, visitor.actor, key)
+    return page(request, "request.html", **_standing(gateway, visitor.actor, held))
+
+
+def _standing(gateway: Gateway, actor: Actor, held: DataRequest) -> dict[str, Any]:
+    """All that a request's page tells."""
+    decision = requests.decision_of(gateway, actor, held.id)
     release: Release | None = None
-    files = []
+    files: list[ReleaseFile] = []
     trouble: GatewayError | None = None
     if held.release:
-        release = releases.status(gateway, visitor.actor, held.release)
+        release = releases.status(gateway, actor, held.release)
         if release.step is Step.DELIVERED:
             try:
-                files = list(releases.files(gateway, visitor.actor, release.id))
+                files = list(releases.files(gateway, actor, release.id))
             except GatewayError as error:
                 trouble = error
-    own = held.requester == visitor.actor.id
-    return page(
-        request,
-        "request.html",
-        asked=held,
-        own=own,
-        verdict=decision.verdict if decision else None,
-        needed=requests.approvals_needed(gateway, held, decision) if decision else None,
-        release=release,
-        files=files,
-        trouble=trouble,
-        running=held.status in _RUNNING and not (release and release.fault),
-        can_withdraw=own and Move.WITHDRAW in MOVES[held.status],
-        can_amend=own and held.status in {Status.DRAFT, Status.RETURNED},
-    )
+    own = held.requester == actor.id
+    return {
+        "asked": held,
+        "own": own,
+        "verdict": decision.verdict if decision else None,
+        "needed": requests.approvals_needed(gateway, held, decision) if decision else None,
+        "release": release,
+        "files": files,
+        "trouble": trouble,
+        "running": held.status in _RUNNING and not (release and release.fault),
+        "can_withdraw": own and Move.WITHDRAW in MOVES[held.status],
+        "can_amend": own and held.status in {Status.DRAFT, Status.RETURNED},
+    }
 
 
 @router.post("/requests/{key}/withdraw")
