@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 HOME_FOLDER = $(or $(GATEWAY_HOME),.gateway)
 DEMO_HOME = $(if $(wildcard $(HOME_FOLDER)/demo-tokens.json),$(HOME_FOLDER),$(HOME_FOLDER)/demo)
 
-.PHONY: help setup demo serve test check format bench bench-engine lock clean
+.PHONY: help setup demo serve test check format bench bench-engine assets lock clean
 help: ## what each target does
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
@@ -53,6 +53,9 @@ $(PEERS)/.ready: tests/bench/peers.lock
 
 bench-engine: $(READY) $(PEERS)/.ready ## the de-identification engine beside its peers, which get a .venv-peers of their own
 	$(BIN)/python -m tests.bench.engine --peers $(PEERS)/bin/python $(ARGS)
+
+assets: ## renew what the pages load from elsewhere, from its own lock (needs npm)
+	gateway/web/assets/renew
 
 lock: ## renew requirements.lock from pyproject.toml (needs uv)
 	uv pip compile pyproject.toml --extra dev --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --universal -o requirements.lock
