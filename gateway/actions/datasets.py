@@ -86,7 +86,7 @@ def add(
 def accept(gateway: Gateway, actor: Actor, key: str) -> tuple[Dataset, Waiting]:
     """Take all proposals that are certain, and store the version that follows."""
     row = allow(gateway, actor, "dataset", "accept", study=key)
-    return settle(gateway, actor, key, row, EventKind.DATASET_ACCEPTED, columnfile.accept)
+    return settle(gateway, actor, key, row, EventKind.DATASET_ACCEPTED, columnfile.accept, accepted=True)
 
 
 @action("dataset", "check")
@@ -126,13 +126,14 @@ def settle(
     kind: EventKind,
     change: Callable[[Study], Study] | None = None,
     *,
+    accepted: bool = False,
     facts: Callable[[], Facts] = dict,
     personal: Mapping[str, str] | None = None,
 ) -> tuple[Dataset, Waiting]:
     """Change the column file, if there is something to change, and store the version that follows.
 
-    `change` gets the study as proposed. `row` is the access rule that allowed it; `facts` of the event are asked for
-    after the change.
+    `change` gets the study as proposed; `accepted` says that its certain proposals count from now on. `row` is the
+    access rule that allowed it; `facts` of the event are asked for after the change.
 
     Raises:
         Invalid: the column file is wrong (file and line), or does not fit the data.
@@ -145,7 +146,7 @@ def settle(
     path, text = Path(dataset.version.path), held
     if change is not None:
         changed = change(columnfile.loads(held, place=str(file), proposals=True))
-        text = columnfile.dumps(changed, accepted=_is_accepted(held), previous=held)
+        text = columnfile.dumps(changed, accepted=accepted or _is_accepted(held), previous=held)
     study = columnfile.loads(text, place=str(file))
     _fits(study, path, file)
     admission.admit(study, file)
