@@ -16,7 +16,7 @@ from pseudonymization.columns import Column, ColumnRef, Handling, Kind, Role, St
 _AS_IT_IS = frozenset({Treatment.KEEP, Treatment.NO_FURTHER})
 _FOR_DIRECT = frozenset({Treatment.REMOVE, Treatment.RECODE_ID, Treatment.RECODE_SUBJECT, Treatment.REVIEW_AND_REDACT})
 _FOR_DATES = frozenset({Treatment.OFFSET, Treatment.REMOVE})
-_NOT_OFFERED: Mapping[Treatment, str] = {
+NOT_OFFERED: Mapping[Treatment, str] = {
     Treatment.REMOVE_DATASET: "leave the table out of the request, or remove each of its variables",
     Treatment.AGGREGATE_AGE: "use `derive_age`: the bands are chosen when a release is planned",
 }
@@ -93,9 +93,9 @@ def _refuse(
         raise NotPossible(
             f"`{ref}` says whose row it is", rule="subject-key-stays", cure="it always gets the subject's pseudonym"
         )
-    if treatment in _NOT_OFFERED:
+    if treatment in NOT_OFFERED:
         raise NotPossible(
-            f"`{treatment}` is no treatment of one variable", rule="not-offered", cure=_NOT_OFFERED[treatment]
+            f"`{treatment}` is no treatment of one variable", rule="not-offered", cure=NOT_OFFERED[treatment]
         )
     content = profile if treatment not in {Treatment.REMOVE, Treatment.RECODE_ID, Treatment.RECODE_SUBJECT} else None
     holds_ids = content is not None and bool(content.ids or content.is_id or content.email or content.phone)
