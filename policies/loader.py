@@ -7,7 +7,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -24,39 +24,63 @@ from policies.vocabulary import countries
 HOME = Path(__file__).parent
 
 
-def load(directory: Path | None = None) -> Rules:
+def load(directory: Path | None = None, *, replaced: Mapping[str, str] | None = None) -> Rules:
     """All regimes of `jurisdictions/` and lists of `lists/` below a directory (the package's own by default).
+
+    `replaced` holds other texts for some rule files, by file name: they are checked as the files are, keep the id of
+    their regime, and make another `bundle`.
 
     Raises:
         RuleFault: a file is not well formed; `place` is its name and line, and nothing is loaded.
     """
     home = HOME if directory is None else Path(directory)
     files = sorted((home / "lists").glob("*.yaml"))
-    lists = _unique_lists([_dated_list(*_parsed(path, "list")) for path in files])
+    lists = _unique_lists([_dated_list(*_parsed(path.name, path.read_bytes(), "list")) for path in files])
     rule_files = sorted((home / "jurisdictions").glob("*.yaml"))
     if not rule_files:
         raise RuleFault("no rule files found", place=str(home / "jurisdictions"), cure="restore the rule files")
-    regimes = tuple(_regime(*_parsed(path, "regime")) for path in rule_files)
+    others = {name: text.encode("utf-8") for name, text in (replaced or {}).items()}
+    unknown = sorted(set(others) - {path.name for path in rule_files})
+    if unknown:
+        raise RuleFault("there is no such rule file to replace", place=f"{unknown[0]}:1")
+    contents = [(path.name, others.get(path.name, path.read_bytes())) for path in rule_files]
+    regimes = tuple(_regime_of(name, content) for name, content in contents)
     _check_ids(regimes)
-    hashed = [(path.name, hashlib.sha256(path.read_bytes()).hexdigest()) for path in [*files, *rule_files]]
+    for path, regime in zip(rule_files, regimes, strict=True):
+        if path.name in others and regime.id != _regime_of(path.name, path.read_bytes()).id:
+            raise RuleFault("a regime keeps its id", place=f"{path.name}:1", cure="write the id that it had")
+    hashed = [(path.name, hashlib.sha256(path.read_bytes()).hexdigest()) for path in files]
+    hashed += [(name, hashlib.sha256(content).hexdigest()) for name, content in contents]
     bundle = hashlib.sha256(json.dumps(hashed).encode()).hexdigest()
     rules = Rules(regimes=regimes, lists=lists, bundle=bundle)
     _check_conditions(rules)
     return rules
 
 
+def text_of(file: str, directory: Path | None = None) -> str:
+    """The text of a rule file as it came with this software."""
+    home = HOME if directory is None else Path(directory)
+    return (home / "jurisdictions" / Path(file).name).read_text(encoding="utf-8")
+
+
+@lru_cache(maxsize=256)
+def _regime_of(name: str, content: bytes) -> Regime:
+    """The regime of a file; a content that was read lately is not read again."""
+    return _regime(*_parsed(name, content, "regime"))
+
+
 class _Marked:
     """A parsed file: its plain content, and the line of every place in it."""
 
-    def __init__(self, path: Path) -> None:
-        self.name = path.name
+    def __init__(self, name: str, content: bytes) -> None:
+        self.name = name
         try:
-            self._tree = YAML(typ="rt").load(path.read_text(encoding="utf-8"))
+            self._tree = YAML(typ="rt").load(content.decode("utf-8"))
         except MarkedYAMLError as wrong:
             line = wrong.problem_mark.line + 1 if wrong.problem_mark else 1
-            raise RuleFault(f"is no YAML: {wrong.problem}", place=f"{path.name}:{line}") from None
+            raise RuleFault(f"is no YAML: {wrong.problem}", place=f"{name}:{line}") from None
         except (YAMLError, UnicodeDecodeError, ValueError):
-            raise RuleFault("is no YAML", place=f"{path.name}:1") from None
+            raise RuleFault("is no YAML", place=f"{name}:1") from None
         self.plain = _plain(self._tree)
 
     def line(self, way: Sequence[str | int]) -> int:
@@ -91,8 +115,8 @@ def _validator(name: str) -> Any:
     return extended(schema)
 
 
-def _parsed(path: Path, schema: str) -> tuple[dict[str, Any], _Marked]:
-    marked = _Marked(path)
+def _parsed(name: str, file: bytes, schema: str) -> tuple[dict[str, Any], _Marked]:
+    marked = _Marked(name, file)
     content = marked.plain
     if schema == "regime" and isinstance(content, dict):
         defaults = content.get("defaults")
