@@ -9,6 +9,7 @@ HEIGHT = 160
 BAND = 76
 _LEAST_WIDTH = 640.0
 _LOW = 60.0
+_EDGE = 40.0
 _MOST_SLICES = 40
 _SLICES = (
     *(timedelta(seconds=n) for n in (1, 10)),
@@ -90,3 +91,34 @@ def timeline(times: Sequence[datetime]) -> Timeline:
     most = max(counts.values())
     ticks = tuple(Tick(start + at * length, counts[at], at * wide, _LOW * counts[at] / most) for at in range(number))
     return Timeline(ticks, _LEAST_WIDTH, _LOW, length)
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One plan in the picture of risk and utility."""
+
+    x: float
+    y: float
+
+
+@dataclass(frozen=True, slots=True)
+class Scatter:
+    """Risk from left to right, utility from below to above, both as shares; the ends of the axes in their own unit."""
+
+    points: tuple[Point, ...]
+    width: float
+    height: float
+    most_risk: float
+    least_utility: float
+
+
+def scatter(plans: Sequence[tuple[float, float]]) -> Scatter:
+    """Points for (risk, utility) of each plan. The utility axis begins at the tenth below the lowest."""
+    most = max([risk for risk, _ in plans] + [0.01])
+    least = max(0.0, min([utility for _, utility in plans] + [0.9]) // 0.1 / 10)
+    wide, high = _LEAST_WIDTH - 2 * _EDGE, HEIGHT - 2 * _EDGE / 2
+    points = tuple(
+        Point(_EDGE + wide * risk / most, _EDGE / 2 + high * (1 - (utility - least) / (1 - least)))
+        for risk, utility in plans
+    )
+    return Scatter(points, _LEAST_WIDTH, HEIGHT, most, least)

@@ -107,12 +107,13 @@ def _matrix(verdict: Mapping[str, Any]) -> dict[str, Any]:
 @router.post("/{key}/answer")
 def answer(request: Request, gateway: Here, visitor: Visitor, key: str, form: Form) -> Response:
     """Approve, return with a question, or refuse with a reason."""
-    act = _ANSWERS.get(form.get("answer", ""))
-    note = form.get("note", "").strip()
-    if act is None:
-        return RedirectResponse(f"/queue/{key}", 303)
+    act, note = _ANSWERS.get(form.get("answer", "")), form.get("note", "").strip()
+    picked = form.get("alternative", "")
     try:
-        act(gateway, visitor.actor, key, note=note)
+        if act is requests.approve and picked.isdecimal():
+            requests.approve(gateway, visitor.actor, key, note=note, alternative=int(picked))
+        elif act is not None:
+            act(gateway, visitor.actor, key, note=note)
     except (Invalid, NotPossible) as error:
         return _case(request, gateway, visitor, key, error=error, note=note)
     return RedirectResponse(f"/queue/{key}", 303)

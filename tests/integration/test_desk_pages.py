@@ -198,3 +198,20 @@ def test_a_wrong_date_in_the_log_search_is_told_beside_its_field(browse):
     assert answer.status_code == 422
     assert 'id="e-after"' in answer.text
     assert 'value="r.okafor"' in answer.text
+
+
+def test_a_steward_picks_another_plan_and_it_is_the_one_released(world, browse):
+    researcher, steward = browse("researcher"), browse("second")
+    send(researcher, "/catalogue/trial", "/requests", **form(world, variables=["DM.AGE", "DM.SEX", "DM.RACE"]))
+    offered = steward.get("/queue/q-0123456789ab/choices").text
+    numbers = re.findall(r'name="alternative" value="(\d+)"', offered)
+    assert numbers
+    assert offered.count("<circle") == len(numbers) + 1
+    picked = {"answer": "approve", "note": "ethics is on file", "alternative": numbers[-1]}
+    assert send(steward, "/queue", "/queue/q-0123456789ab/answer", **picked).status_code == 303
+    while worker.work_once(world.gateway, name="w") is not None:
+        pass
+    held = world.gateway.store.requests(seen_by=world.people["researcher"])[0]
+    plan = world.gateway.store.release(held.release).values["plan"]
+    assert plan["search"]["chosen"].startswith(f"alternative {numbers[-1]} ")
+    assert researcher.get("/queue/q-0123456789ab/choices").status_code == 403
