@@ -1,19 +1,18 @@
-"""The two threads a process may run: one that commits events of many callers together, one that runs the sequencer.
+"""Events of many callers committed together, and the thread that runs the sequencer.
 
 A disk flushes a few hundred times a second, whatever is flushed. Callers whose event stands alone (a read, a denial)
 therefore share one transaction; callers that change something append in their own.
 """
 
 import time
+from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Future
 from datetime import datetime
 from pathlib import Path
-from queue import Empty, SimpleQueue
+from threading import Condition, Lock, Thread
 from threading import Event as Flag
-from threading import Thread
 
-from sqlalchemy import Engine, func, select
+from sqlalchemy import Connection, Engine, func, select
 from sqlalchemy.exc import DataError
 
 from gateway.audit import tables
@@ -25,91 +24,161 @@ from gateway.domain.event import Event
 from gateway.errors import GatewayError, Invalid
 
 Clock = Callable[[], datetime]
-_Waiting = tuple[Event, Future[str]]
 
 COMMITTED_TOGETHER = 512
 PATIENCE = 0.002
-"""Seconds a transaction waits for callers expected to join it; half of what one flush of a disk takes."""
+"""Seconds a transaction waits at most for callers expected to join it; never more than half of what the last took."""
+TRUSTED_IDLE = 5.0
+"""Seconds after which a connection that rested is asked for anew, so that a server's restart is noticed there."""
 INTERVAL = 1.0
 """Seconds: a checkpoint at least this often while there are events."""
+
+
+class Call:
+    """One caller's event on its way to the disk, and what became of it: an id or a fault."""
+
+    __slots__ = ("event", "event_id", "fault", "turn")
+
+    def __init__(self, event: Event) -> None:
+        self.event, self.event_id = event, ""
+        self.fault: Exception | None = None
+        self.turn = Lock()
+        self.turn.acquire()
+
+    @property
+    def answered(self) -> bool:
+        """Whether the caller may go on."""
+        return bool(self.event_id) or self.fault is not None
 
 
 class Recorder:
     """Records events that stand alone, durably, many callers to one transaction.
 
-    `record` returns once the event is on disk and raises if it is not: the caller must not go on then.
+    `record` returns once the event is on disk and raises if it is not: the caller must not go on then. There is no
+    thread of its own: the first caller commits for all who came meanwhile, and hands over to the first of those who
+    came after. So a caller who is alone waits for one commit and for no other thread.
     """
 
     def __init__(self, engine: Engine, clock: Clock) -> None:
         self._engine, self._clock = engine, clock
-        self._queue: SimpleQueue[_Waiting | None] = SimpleQueue()
-        self._thread = Thread(target=self._run, name="audit-recorder", daemon=True)
-        self._closed, self._last = False, 1
+        self._mutex = Lock()
+        self._joined = Condition(self._mutex)
+        self._queue: deque[Call] = deque()
+        self._led, self._open = False, False
+        self._last, self._expected = 1, 0
+        self._took = self._rested = 0.0
+        self._held: Connection | None = None
+        self._pool: object = None
 
     def __enter__(self) -> "Recorder":
-        self._thread.start()
+        self._open = True
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._closed = True
-        self._queue.put(None)
-        self._thread.join()
+        """Stop when all who came have been answered."""
+        with self._joined:
+            self._open = False
+            self._joined.notify_all()
+            self._joined.wait_for(lambda: not self._led)
+            self._let_go()
 
     def record(self, event: Event) -> str:
         """The id of the event, which is durable now. Raises what the database or the event's shape raised."""
-        if self._closed or not self._thread.is_alive():
-            raise LogBroken("the recorder of events is not running", cure="start it with `with Recorder(…)`")
-        done: Future[str] = Future()
-        self._queue.put((event, done))
-        return done.result()
+        call = Call(event)
+        with self._mutex:
+            if not self._open:
+                raise LogBroken("the recorder of events is not running", cure="start it with `with Recorder(…)`")
+            self._queue.append(call)
+            waits, self._led = self._led, True
+            if waits and len(self._queue) == self._expected:
+                self._joined.notify_all()
+        if waits:
+            call.turn.acquire()
+        if not call.answered:
+            self._lead(call)
+        if call.fault is not None:
+            raise call.fault
+        return call.event_id
 
-    def _run(self) -> None:
-        while (first := self._queue.get()) is not None:
-            group, last = self._gather(first)
+    def _lead(self, leader: Call) -> None:
+        """Commit for everyone who waits, the leader first, and hand over to the first of those who came meanwhile."""
+        group = [leader]
+        try:
+            group = self._gather()
+            began = time.monotonic()
             self._commit(group)
-            if last:
-                break
-        while not self._queue.empty():
-            if late := self._queue.get():
-                late[1].set_exception(LogBroken("the recorder of events has been stopped"))
+            self._took = time.monotonic() - began
+        finally:
+            with self._joined:
+                if self._queue and self._queue[0] is leader:
+                    self._queue.popleft()
+                heir = self._queue[0] if self._queue else None
+                self._led = heir is not None
+                self._joined.notify_all()
+            for call in group:
+                if not call.answered:
+                    call.fault = LogBroken("the event was not recorded", cure="try again; look into the database")
+                call.turn.release()
+            if heir is not None:
+                heir.turn.release()
 
-    def _gather(self, first: _Waiting) -> tuple[list[_Waiting], bool]:
-        """Everyone who came while the last transaction was being flushed; whether the end was asked for.
+    def _gather(self) -> list[Call]:
+        """Everyone who came while the last transaction was being flushed.
 
         Callers who were answered together come back together, a moment later. Waiting that moment for as many as
         came last time halves the number of flushes; a caller who is alone waits for nobody.
         """
-        group, patience = [first], time.monotonic() + (PATIENCE if self._last > 1 else 0)
-        while len(group) < COMMITTED_TOGETHER:
-            try:
-                left = patience - time.monotonic() if len(group) < self._last else 0
-                following = self._queue.get(timeout=left) if left > 0 else self._queue.get_nowait()
-            except Empty:
-                break
-            if following is None:
-                return group, True
-            group.append(following)
+        with self._joined:
+            if len(self._queue) < self._last and self._open:
+                self._expected = self._last
+                self._joined.wait(min(PATIENCE, self._took / 2))
+                self._expected = 0
+            group = [self._queue.popleft() for _ in range(min(len(self._queue), COMMITTED_TOGETHER))]
         self._last = len(group)
-        return group, False
+        return group
 
-    def _commit(self, group: list[_Waiting]) -> None:
+    def _commit(self, group: list[Call]) -> None:
         try:
-            with self._engine.begin() as connection:
-                ids = append_all(connection, [event for event, _ in group], self._clock())
+            connection = self._connection()
+            with connection.begin():
+                ids = append_all(connection, [call.event for call in group], self._clock())
         except Exception as fault:  # noqa: BLE001 - handed to the callers, whose access must not happen
+            if not isinstance(fault, Invalid | DataError):
+                self._let_go()
             self._refuse(group, fault)
             return
-        for (_, done), event_id in zip(group, ids, strict=True):
-            done.set_result(event_id)
+        for call, event_id in zip(group, ids, strict=True):
+            call.event_id = event_id
 
-    def _refuse(self, group: list[_Waiting], fault: Exception) -> None:
+    def _refuse(self, group: list[Call], fault: Exception) -> None:
         """Tell the callers. One event of bad shape must not take the others with it: then each is tried alone."""
         if len(group) > 1 and isinstance(fault, Invalid | DataError):
             for alone in group:
                 self._commit([alone])
             return
-        for _, done in group:
-            done.set_exception(fault)
+        for call in group:
+            call.fault = fault
+
+    def _connection(self) -> Connection:
+        """One connection, kept: its statements stay prepared, and its events are one chain of seals.
+
+        On PostgreSQL it commits by itself, as each commit here is one statement: one way to the server and back.
+        """
+        if self._held is not None and (
+            self._pool is not self._engine.pool or time.monotonic() - self._rested > TRUSTED_IDLE
+        ):
+            self._let_go()
+        if self._held is None:
+            self._pool, self._held = self._engine.pool, self._engine.connect()
+            if self._engine.dialect.name == "postgresql":
+                self._held.execution_options(isolation_level="AUTOCOMMIT")
+        self._rested = time.monotonic()
+        return self._held
+
+    def _let_go(self) -> None:
+        if self._held is not None:
+            self._held.close()
+        self._held = None
 
 
 class Sequencer:

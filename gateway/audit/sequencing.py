@@ -152,9 +152,9 @@ def _integrate(connection: Connection, batch: int, now: datetime) -> list[bytes]
             .limit(batch)
             .subquery()
         )
-        connection.execute(update(event).values(idx=start + waiting.c.place).where(event.c.id == waiting.c.id))
-        taken = select(event.c.event_id, event.c.leaf).where(event.c.idx >= start).order_by(event.c.idx)
-        rows = [(event_id, as_bytes(leaf)) for event_id, leaf in connection.execute(taken)]
+        placed = update(event).values(idx=start + waiting.c.place).where(event.c.id == waiting.c.id)
+        taken = sorted(map(tuple, connection.execute(placed.returning(event.c.idx, event.c.event_id, event.c.leaf))))
+        rows = [(event_id, as_bytes(leaf)) for _, event_id, leaf in taken]
         leaves = [leaf for _, leaf in rows]
         if leaves:
             _look_closely(connection, rows, now)

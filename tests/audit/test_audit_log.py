@@ -321,11 +321,11 @@ def test_a_recorder_makes_each_event_durable_before_it_answers(ledger: Ledger) -
 def test_a_bad_event_does_not_take_its_neighbours_with_it(ledger: Ledger) -> None:
     recorder = audit.Recorder(ledger.engine, lambda: START)
     events = [ledger.event(0), Event(EventKind.FAILURE, "a", facts={"fact": float("nan")}), ledger.event(1)]
-    futures = [audit.recording.Future() for _ in events]
-    recorder._commit(list(zip(events, futures, strict=True)))
-    assert isinstance(futures[1].exception(), Invalid)
+    calls = [audit.recording.Call(event) for event in events]
+    recorder._commit(calls)
+    assert isinstance(calls[1].fault, Invalid)
     with ledger.engine.connect() as connection:
-        assert [e.event_id for e in audit.events(connection).events] == [futures[2].result(), futures[0].result()]
+        assert [e.event_id for e in audit.events(connection).events] == [calls[2].event_id, calls[0].event_id]
 
 
 def test_when_the_database_refuses_the_caller_is_told(ledger: Ledger) -> None:
