@@ -23,7 +23,7 @@ from gateway.crypto import at_rest
 from gateway.domain.release import Release
 from gateway.errors import NotPossible
 from gateway.release import weighing
-from gateway.release.work import Work
+from gateway.release.work import Work, scope_key
 from pseudonymization import composition, deidentify
 from pseudonymization.composition import Composed, ReleaseView
 from pseudonymization.deidentify import Prepared
@@ -130,8 +130,11 @@ def _earlier(work: Work, prepared: Prepared) -> list[ReleaseView]:
 
 
 def _renamed(work: Work, project: str, prepared: Prepared, view: ReleaseView) -> ReleaseView:
-    """A view of the days when subjects went by the project's pseudonyms: those of this release get their names."""
-    key, ids = ProjectKey.derive(work.gateway.keys.derive("projects"), project), prepared.table.subjects
+    """A view of the days when subjects went by the project's pseudonyms: those of this release get their names.
+
+    In those days a project had one key for releases of all modes.
+    """
+    key, ids = scope_key(work.gateway, project, "controlled"), prepared.table.subjects
     names = dict(zip(subject_pseudonyms(key, ids), _named(work, ids), strict=True))
     return replace(view, subjects=tuple(names.get(subject, subject) for subject in view.subjects))
 

@@ -15,13 +15,13 @@ import pyarrow as pa
 
 from gateway.domain.actor import Actor
 from gateway.domain.request import Status
-from gateway.release.work import Work
+from gateway.release.work import SHARED_BY_MANY, Work, scope_key
 from pseudonymization import dates
 from pseudonymization.deidentify import Prepared
 from pseudonymization.faults import Place
 from pseudonymization.isodates import Days
 from pseudonymization.leaks import Narratives, Scanner
-from pseudonymization.pseudonyms import ProjectKey, subject_pseudonyms
+from pseudonymization.pseudonyms import subject_pseudonyms
 from pseudonymization.text import DateWords
 
 _RELEASED = frozenset({Status.RELEASING, Status.RELEASED, Status.EXPIRED, Status.REVOKED})
@@ -47,16 +47,15 @@ def scanner(work: Work, prepared: Prepared) -> Scanner:
 
 
 def other_shifts(work: Work, prepared: Prepared) -> list[Days]:
-    """The shifts of the same subjects under every other project that has a release of this study; kept nowhere."""
+    """The shifts of the same subjects under every other key that a release of this study has; kept nowhere."""
     ids = prepared.subjects.ids.to_pylist()
-    root = work.gateway.keys.derive("projects")
-    projects = {
-        request.terms.project
+    scopes = {
+        (request.terms.project, request.terms.mode == SHARED_BY_MANY)
         for request in work.gateway.store.requests(seen_by=_EVERYTHING)
         if request.terms.dataset == work.version.dataset and request.status in _RELEASED
     }
-    projects -= {work.request.terms.project}
-    return [dates.shifts(ProjectKey.derive(root, project), ids) for project in sorted(projects)]
+    keys = {scope_key(work.gateway, project, SHARED_BY_MANY if public else "controlled") for project, public in scopes}
+    return [dates.shifts(key, ids) for key in sorted(keys - {work.key}, key=lambda key: key.project)]
 
 
 class Edges:

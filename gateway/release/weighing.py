@@ -15,12 +15,12 @@ from gateway.domain.dataset import DatasetVersion
 from gateway.domain.request import Request
 from gateway.formats import FileSource
 from gateway.release.extract import FilteredSource, requested_study, whole_study
+from gateway.release.work import scope_key
 from policies import decide
 from pseudonymization import deidentify, frontier, search
 from pseudonymization.columns import Study
 from pseudonymization.deidentify import Prepared
 from pseudonymization.frontier import Alternative
-from pseudonymization.pseudonyms import ProjectKey
 from pseudonymization.safeguards import Safeguards
 
 
@@ -34,7 +34,7 @@ def alternatives(gateway: Gateway, request: Request, version: DatasetVersion, de
     files = FileSource(Path(version.path), batch_rows=gateway.settings.batch_rows)
     source = FilteredSource(files, request.terms.rows, whole)
     verdict = decide.decide(decision.facts, gateway.rules, gateway.now().date())
-    key = ProjectKey.derive(gateway.keys.derive("projects"), request.terms.project)
+    key = scope_key(gateway, request.terms.project, request.terms.mode)
     demanded, folder = verdict.policy.safeguards, Path(version.path)
     prepared = deidentify.prepare(whole, asked, source, demanded, key, folder=folder)
     return frontier.alternatives(

@@ -32,6 +32,19 @@ SHARES: Mapping[Step, float] = {
 }
 
 
+SHARED_BY_MANY = "public"
+"""The mode of a release whose readers nobody knows."""
+
+
+def scope_key(gateway: Gateway, project: str, mode: str) -> ProjectKey:
+    """The pseudonym key of a project's releases of one mode: the same in all of them, another for everything else.
+
+    A public release has a key beside the project's: whoever holds both releases cannot join them by pseudonym or date.
+    """
+    scope = f"{project}\x1f{mode}" if mode == SHARED_BY_MANY else project
+    return ProjectKey.derive(gateway.keys.derive("projects"), scope)
+
+
 @dataclass(frozen=True, slots=True)
 class Work:
     """One release in the hands of one worker."""
@@ -62,8 +75,8 @@ class Work:
 
     @property
     def key(self) -> ProjectKey:
-        """The pseudonym key of the project: the same in all of its releases, another for every other project."""
-        return ProjectKey.derive(self.gateway.keys.derive("projects"), self.request.terms.project)
+        """The pseudonym key of this release, see `scope_key`."""
+        return scope_key(self.gateway, self.request.terms.project, self.request.terms.mode)
 
     @property
     def about(self) -> dict[str, str]:

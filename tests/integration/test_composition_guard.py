@@ -1,18 +1,26 @@
 """Releases of one study to one project are safe together, not only one by one."""
 
+import base64
 import csv
+import io
 import json
 from collections import Counter
+from dataclasses import replace
 from itertools import product
 
+import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from gateway.actions import datasets
 from gateway.client import package
-from gateway.domain.event import EventKind
+from gateway.crypto import at_rest
+from gateway.domain.event import Event, EventKind
 from gateway.domain.release import Step
 from gateway.errors import NotAllowed
+from gateway.formats import FileSource
+from pseudonymization.pseudonyms import ProjectKey, subject_pseudonyms
 
 MANIFEST = "manifest.json"
 
@@ -59,6 +67,38 @@ def test_the_same_request_again_gets_the_same_cells(two):
     world, first, _, folder = two
     again = world.released(tables={"DM": ["AGE", "SEX"]})
     pd.testing.assert_frame_equal(opened(world, first, folder), opened(world, again, folder))
+
+
+def as_it_was_stored(world, release):
+    """The release with its view as it was kept in the days of project pseudonyms, without whom was blanked."""
+    gateway = world.gateway
+    key = gateway.keys.derive("at-rest")
+    sealed = base64.b64decode(release.values["view"])
+    with np.load(io.BytesIO(at_rest.unseal(sealed, key, f"view/{release.id}"))) as held:
+        view = {name: held[name] for name in held.files if name != "withheld"}
+    source = FileSource(world.study)
+    ids = pa.concat_arrays([batch.column(0) for batch in source.batches("DM", ["USUBJID"])]).cast("string").to_pylist()
+    own = ProjectKey.derive(gateway.keys.derive("views"), "trial")
+    old = ProjectKey.derive(gateway.keys.derive("projects"), "hypertension-2026")
+    renamed = dict(zip(subject_pseudonyms(own, ids), subject_pseudonyms(old, ids), strict=True))
+    view["subjects"] = np.array([renamed[name] for name in view["subjects"].tolist()])
+    out = io.BytesIO()
+    np.savez_compressed(out, **view)
+    stored = base64.b64encode(at_rest.seal(out.getvalue(), key, f"view/{release.id}")).decode()
+    changed = replace(gateway.store.release(release.id), values={**release.values, "view": stored})
+    event = Event(EventKind.RELEASE_STEP, "system", about={"release": release.id}, facts={"step": "delivered"})
+    gateway.store.save(changed, event=event, now=gateway.now())
+
+
+def test_a_view_stored_under_the_projects_pseudonyms_is_joined_as_before(fresh, tmp_path):
+    first = fresh.released(tables={"DM": ["AGE", "SEX"]})
+    as_it_was_stored(fresh, first)
+    second = fresh.released(tables={"DM": ["SEX", "RACE", "COUNTRY"]})
+    one, other = opened(fresh, first, tmp_path), opened(fresh, second, tmp_path)
+    joint = pd.concat([one, other.add_suffix("_2")], axis=1)
+    assert len(joint) == len(one) == len(other)
+    assert alone(joint) == 0
+    assert first.id in json.loads((fresh.folder(second) / MANIFEST).read_bytes())["plan"]["search"]["chosen"]
 
 
 AGES, RACES = range(60, 68), [f"RACE {at}" for at in range(8)]

@@ -18,8 +18,11 @@ import pyreadstat
 import pytest
 from pycanon import anonymity
 
-from gateway.crypto import keys, recipients
-from pseudonymization.pseudonyms import ProjectKey, subject_pseudonyms
+from gateway.context import open_gateway
+from gateway.crypto import recipients
+from gateway.release.work import scope_key
+from gateway.settings import Settings
+from pseudonymization.pseudonyms import subject_pseudonyms
 
 ARCHIVE = Path(__file__).resolve().parents[2] / "../shared/data/cdiscpilot01-sdtm.zip"
 TABLES = ("DM", "AE", "LB", "CM", "MH", "DS", "SV", "RELREC", "SUPPAE", "SUPPDM")
@@ -38,7 +41,7 @@ pytestmark = pytest.mark.skipif(not ARCHIVE.is_file(), reason="the pilot study (
 
 @dataclass
 class Pilot:
-    """The study before and after. `people`: project → original id → pseudonym."""
+    """The study before and after. `people`: release → original id → pseudonym."""
 
     before: dict[str, pd.DataFrame]
     after: dict[str, dict[str, pd.DataFrame]]
@@ -47,9 +50,9 @@ class Pilot:
     identities: list[Path]
     people: dict[str, dict[str, str]]
 
-    def linked(self, table: str) -> pd.DataFrame:
+    def linked(self, table: str, mode: str) -> pd.DataFrame:
         """The original rows in the order in which they were released: by pseudonym, within a subject as before."""
-        frame = self.before[table].assign(_to=self.before[table]["USUBJID"].map(self.people["alz-2026"]))
+        frame = self.before[table].assign(_to=self.before[table]["USUBJID"].map(self.people[mode]))
         return frame.sort_values("_to", kind="stable", ignore_index=True)
 
 
@@ -106,11 +109,11 @@ def pilot(tmp_path_factory: pytest.TempPathFactory, cli: Callable[..., Any]) -> 
         manifests[name] = json.loads((folder / "manifest.json").read_bytes())
         folders[name] = folder
     before = {name: read(study / f"{name.lower()}.xpt") for name in TABLES}
-    root = keys.load(home / "keys", strict=True).derive("projects")
+    gateway = open_gateway(Settings(home=home))
     ids = list(before["DM"]["USUBJID"])
     people = {
-        project: dict(zip(ids, subject_pseudonyms(ProjectKey.derive(root, project), ids), strict=True))
-        for project in ("alz-2026", "sleep-2026")
+        name: dict(zip(ids, subject_pseudonyms(scope_key(gateway, project, mode), ids), strict=True))
+        for name, (mode, project, _, _) in jobs.items()
     }
     return Pilot(before, after, manifests, folders, identities, people)
 
@@ -171,7 +174,7 @@ def test_every_cell_of_every_kept_column_is_what_it_was(pilot: Pilot, mode: str)
     kept = [c for c in pilot.manifests[mode]["plan"]["columns"] if c["treatment"] == "keep"]
     assert len(kept) > 100
     for name in TABLES:
-        before, after = pilot.linked(name), pilot.after[mode][name]
+        before, after = pilot.linked(name, mode), pilot.after[mode][name]
         lifted = [c["column"] for c in kept if c["table"] == name and TERMS.search(c["detail"])]
         columns = [c["column"] for c in kept if c["table"] == name and c["column"] not in lifted]
         assert list(after["USUBJID"]) == list(before["_to"]), name
@@ -230,7 +233,7 @@ def by_idvar(tables: dict[str, pd.DataFrame], relating: str) -> tuple[list[tuple
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize(("relating", "fewest"), [("SUPPAE", 1000), ("RELREC", 150)])
 def test_qualifiers_and_relations_point_to_the_same_rows(pilot: Pilot, mode: str, relating: str, fewest: int) -> None:
-    before, count = by_idvar({name: pilot.linked(name) for name in TABLES}, relating)
+    before, count = by_idvar({name: pilot.linked(name, mode) for name in TABLES}, relating)
     assert by_idvar(pilot.after[mode], relating) == (before, count)
     assert count > fewest
 
@@ -240,8 +243,8 @@ def test_relations_group_the_same_records(pilot: Pilot, mode: str) -> None:
     def groups(frame: pd.DataFrame) -> list[int]:
         return [int(number) for number in pd.factorize(frame["RELID"])[0]]
 
-    assert groups(pilot.after[mode]["RELREC"]) == groups(pilot.linked("RELREC"))
-    assert len(set(groups(pilot.linked("RELREC")))) > 50
+    assert groups(pilot.after[mode]["RELREC"]) == groups(pilot.linked("RELREC", mode))
+    assert len(set(groups(pilot.linked("RELREC", mode)))) > 50
 
 
 def mismatches(tables: dict[str, pd.DataFrame]) -> set[int]:
@@ -259,7 +262,7 @@ def mismatches(tables: dict[str, pd.DataFrame]) -> set[int]:
 
 @pytest.mark.parametrize("mode", MODES)
 def test_the_one_native_study_day_error_is_there_before_and_after(pilot: Pilot, mode: str) -> None:
-    before = mismatches({"DM": pilot.linked("DM"), "AE": pilot.linked("AE")})
+    before = mismatches({"DM": pilot.linked("DM", mode), "AE": pilot.linked("AE", mode)})
     assert len(before) == 1
     assert mismatches(pilot.after[mode]) == before
 
@@ -268,7 +271,7 @@ def test_the_one_native_study_day_error_is_there_before_and_after(pilot: Pilot, 
 def test_every_date_cell_keeps_its_precision(pilot: Pilot, mode: str) -> None:
     cells, partial = 0, 0
     for name in TABLES:
-        before, after = pilot.linked(name), pilot.after[mode][name]
+        before, after = pilot.linked(name, mode), pilot.after[mode][name]
         for column in (c for c in before.columns if c.endswith("DTC")):
             if (mode, column) == ("public", "DTHDTC"):
                 assert not after[column].any()
@@ -284,7 +287,7 @@ def test_every_date_cell_keeps_its_precision(pilot: Pilot, mode: str) -> None:
 def test_intervals_within_a_subject_are_exact(pilot: Pilot, mode: str) -> None:
     moved: dict[str, set[int]] = {}
     for name in TABLES:
-        before, after = pilot.linked(name), pilot.after[mode][name]
+        before, after = pilot.linked(name, mode), pilot.after[mode][name]
         for column in (c for c in before.columns if c.endswith("DTC")):
             cells = set(zip(before["USUBJID"], before[column], after[column], strict=True))
             for subject, old, new in cells:
@@ -338,12 +341,26 @@ def test_a_controlled_release_has_no_unique_and_a_small_average(pilot: Pilot) ->
     assert 0.27 * len(sizes) / sizes.sum() <= 0.09
 
 
-def test_a_subject_has_one_pseudonym_in_a_project_and_another_in_the_next(pilot: Pilot) -> None:
+def test_case_27_a_subject_has_another_pseudonym_in_the_next_project_and_in_what_is_public(pilot: Pilot) -> None:
     ids = {name: set(tables["DM"]["USUBJID"]) for name, tables in pilot.after.items()}
-    assert ids["controlled"] == ids["public"] == set(pilot.people["alz-2026"].values())
-    assert ids["elsewhere"] == set(pilot.people["sleep-2026"].values())
+    assert all(found == set(pilot.people[name].values()) for name, found in ids.items())
     assert not ids["controlled"] & ids["elsewhere"]
+    assert not ids["controlled"] & ids["public"]
     assert {len(found) for found in ids.values()} == {306}
+
+
+def test_case_27_what_is_public_shares_no_date_shift_with_what_its_project_holds(pilot: Pilot) -> None:
+    shifts = []
+    for mode in MODES:
+        before, after = pilot.linked("DM", mode), pilot.after[mode]["DM"]
+        days = [
+            (date.fromisoformat(new[:10]) - date.fromisoformat(old[:10])).days
+            for old, new in zip(before["DMDTC"], after["DMDTC"], strict=True)
+        ]
+        shifts.append(dict(zip(before["USUBJID"], days, strict=True)))
+    controlled, public = shifts
+    assert len(controlled) == 306
+    assert sum(controlled[subject] == public[subject] for subject in controlled) < 3
 
 
 @pytest.mark.skipif(shutil.which("age") is None, reason="the `age` command line tool is not installed")
