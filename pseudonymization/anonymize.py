@@ -19,6 +19,7 @@ from pseudonymization.classes import ClassTable
 from pseudonymization.columns import Column, Role
 from pseudonymization.demands import Demands, diversity, models_of
 from pseudonymization.faults import Unresolved
+from pseudonymization.frontier import Alternative, alternatives
 from pseudonymization.hierarchies import Ladder, ladder_for
 from pseudonymization.hierarchies.given import from_file, from_parents, to_csv
 from pseudonymization.local_recoding import Cells, LocalFound, recode_locally
@@ -167,6 +168,27 @@ def anonymize(
     }
     report["seconds"] = {"load": loaded - began, "search": report["seconds"], "all": time.perf_counter() - began}
     return result, report
+
+
+def choices(
+    source: pa.Table | Path,
+    quasi: Sequence[str],
+    *,
+    safeguards: Safeguards,
+    hierarchies: Path | None = None,
+    kinds: Mapping[str, str] | None = None,
+    subject: str | None = None,
+    weights: Mapping[str, float] | None = None,
+) -> list[Alternative]:
+    """What else could be done with a table under the safeguards: recodings by risk and utility, the cheapest first.
+
+    Raises:
+        Unresolved: the input does not fit. Unreachable: nothing meets the safeguards.
+    """
+    content = read_table(source) if isinstance(source, Path) else source
+    table = class_table(content, quasi, subject)
+    ladders = ladders_of(table, hierarchies, safeguards, kinds, content)
+    return alternatives(table, ladders, safeguards, weights=weights)
 
 
 def _recoded(

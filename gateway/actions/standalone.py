@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from gateway.errors import Invalid
 from gateway.formats import open_table
-from pseudonymization.anonymize import Cells, Demands, Loss, anonymize, k_of, proposal, read_table, risk_report
+from pseudonymization.anonymize import Cells, Demands, Loss, anonymize, choices, k_of, proposal, read_table, risk_report
 from pseudonymization.safeguards import Safeguards
 
 Progress = Callable[[float, float], None]
@@ -103,6 +103,24 @@ def recode(
         if beside is not None:
             beside.write_text(json.dumps(report, indent=1, default=float) + "\n", "utf-8")
     return report
+
+
+def frontier(table: Path, asked: Asked) -> list[dict[str, Any]]:
+    """What else could be done with one table: each recoding with its levels, risk and utility, the cheapest first.
+
+    Raises:
+        Invalid: a file cannot be read. DataFault: columns or hierarchies do not fit, nothing meets the thresholds.
+    """
+    found = choices(
+        _content(table, asked.separator),
+        asked.quasi,
+        safeguards=_safeguards(asked),
+        hierarchies=asked.hierarchies,
+        kinds=asked.kinds,
+        subject=asked.subject,
+        weights=asked.weights,
+    )
+    return [one.to_dict() for one in found]
 
 
 def risk(

@@ -9,7 +9,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from gateway.actions import standalone
 from gateway.cli import written
-from gateway.cli.session import AsJson, err, say_json, say_pairs
+from gateway.cli.session import AsJson, err, say_json, say_pairs, say_table
 
 _SIZES, _VALUES, _PEOPLE = "Thresholds on classes", "Demands on sensitive columns", "Against a population"
 _SHAPE, _FILES = "Hierarchies and search", "Files and output"
@@ -61,6 +61,7 @@ def add_to(app: typer.Typer) -> None:
     """Add these commands to the application."""
     app.command("anonymize")(anonymize)
     app.command("risk")(risk)
+    app.command("frontier")(frontier)
     app.add_typer(ladders, name="hierarchies")
 
 
@@ -212,6 +213,58 @@ def risk(
         separator=separator,
     )
     say_json(report) if json else say_pairs(_flat(report))
+
+
+def frontier(
+    table: Table,
+    quasi: Quasi,
+    subject: Subject = None,
+    k: Annotated[int, _size("--k", min=1, help="Smallest class of subjects alike.")] = 1,
+    avg_risk: Annotated[float, _size(min=0, max=1, help="Average risk, times --attempt, at most.")] = 1.0,
+    attempt: Attempt = 1.0,
+    uniques: Annotated[float, _size(min=0, max=1, help="Share of subjects alone in their class at most.")] = 1.0,
+    blank_limit: Annotated[float, _size(min=0, max=1, help="Share of subjects whose cells may be blanked.")] = 0.0,
+    hierarchies: Hierarchies = None,
+    hierarchy: Annotated[list[str] | None, _shape(help="COLUMN=KIND, AGE=interval:5 for instance; repeatable.")] = None,
+    weight: Annotated[list[str] | None, _shape(help="COLUMN=NUMBER: how much its loss counts; repeatable.")] = None,
+    separator: Separator = None,
+    json: AsJson = False,
+) -> None:
+    """What else could be done under these thresholds: recodings by risk and utility, to choose from."""
+    asked = standalone.Asked(
+        quasi=written.names(quasi),
+        k=k,
+        average_risk=avg_risk,
+        attempt=attempt,
+        uniques=uniques,
+        blank_limit=blank_limit,
+        subject=subject,
+        hierarchies=hierarchies,
+        kinds=written.per_column(hierarchy, "--hierarchy", str, "AGE=interval:5"),
+        weights=written.per_column(weight, "--weight", float, "AGE=3"),
+        separator=separator,
+    )
+    found = standalone.frontier(table, asked)
+    if json:
+        say_json({"alternatives": found})
+        return
+    shares = ("granularity", "blanked", "maximum_risk", "average_risk", "uniques")
+    rows = [
+        (
+            at,
+            one["why"],
+            one["k"],
+            *(f"{one[name]:.3f}" for name in shares),
+            ", ".join(_levels(one["levels"])),
+        )
+        for at, one in enumerate(found, start=1)
+    ]
+    names = ("", "plan", "k", "detail", "blanked", "max risk", "avg risk", "alone", "levels")
+    say_table("Alternatives, the most useful first", names, rows, empty="nothing", wrap=("plan", "levels"))
+
+
+def _levels(chosen: Mapping[str, int]) -> list[str]:
+    return [f"{name} {level}" for name, level in chosen.items()]
 
 
 def _flat(report: Mapping[str, Any], lead: str = "") -> dict[str, object]:

@@ -20,7 +20,7 @@ PANELS = {
     "Data stewards": ("datasets", "requests", "release", "terms"),
     "Partner researchers": ("keys", "verify", "open"),
     "Auditors and operators": ("audit", "users"),
-    "Rules and tables alone": ("decide", "replay", "tables", "anonymize", "risk", "hierarchies"),
+    "Rules and tables alone": ("decide", "replay", "tables", "anonymize", "frontier", "risk", "hierarchies"),
 }
 
 app = typer.Typer(

@@ -297,3 +297,17 @@ def test_a_cancelled_search_leaves_no_file_and_says_so(tmp_path):
     assert running.returncode == 130
     assert b"stopped: nothing was written" in said
     assert [file.name for file in tmp_path.iterdir()] == ["wide.csv"]
+
+
+def test_the_frontier_lists_what_meets_the_thresholds_and_anonymize_reaches_it(run, frame):
+    code, out, err = run("frontier", *USUAL[1:6], "--k", "5", "--blank-limit", "0.1", "--json")
+    assert code == 0, err
+    found = json.loads(out)["alternatives"]
+    assert len(found) > 1
+    assert all(one["k"] >= 5 and one["blanked"] <= 0.1 for one in found)
+    best = told(run, "--k", "5", "--blank-limit", "0.1")[0]
+    assert found[0]["granularity"] == pytest.approx(best["utility"]["granularity"])
+    fixed = [word for name, level in found[-1]["levels"].items() for word in ("--fix", f"{name}={level}")]
+    last = told(run, "--k", str(found[-1]["k"]), "--blank-limit", "0.1", *fixed)[0]
+    assert last["risk"]["average"] == pytest.approx(found[-1]["average_risk"], abs=1e-6)
+    assert "detail" in run("frontier", *USUAL[1:6], "--k", "5")[1]
