@@ -4,15 +4,15 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyreadstat
 
 from gateway.errors import Invalid
 from gateway.formats.fields import TEXT, check_names, constant, field
 from gateway.formats.quiet import attempt
-from gateway.formats.sasdates import kind_of
+from gateway.formats.sasdates import from_sas, kind_of
 from gateway.formats.tables import TableFile, domain_of, table_name
-from gateway.formats.xport import sas_array
 
 MAGIC = bytes(12) + bytes.fromhex("c2ea8160b31411cfbd92080009c7318c181f1011")
 _CELLS = 1_500_000
@@ -50,7 +50,7 @@ def open_sas7bdat(path: Path) -> TableFile:
         some = pa.schema([schema.field(name) for name in columns])
         step = max(1, min(batch_rows, _CELLS // max(1, len(columns))))
         for values in _chunks(path, rows, step=step, encoding=override, columns=columns, fault=fault):
-            yield pa.record_batch([sas_array(values[f.name], f.type) for f in some], schema=some)
+            yield pa.record_batch([_array(values[f.name], f.type) for f in some], schema=some)
 
     name = table_name(path)
     return TableFile(
@@ -104,3 +104,10 @@ def _chunks(
             output_format="dict",
         )[0]
         yield values
+
+
+def _array(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
+    """Values of one column as Arrow: text dictionary-encoded with "" for missing, numbers by their format."""
+    if kind == TEXT:
+        return pa.array(values, pa.string()).fill_null("").dictionary_encode()
+    return from_sas(np.asarray(values, dtype=np.float64), kind)

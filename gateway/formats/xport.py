@@ -1,10 +1,9 @@
-"""SAS XPORT, versions 5 and 8: the layout read from the file's own header, the rows through ReadStat.
+"""SAS XPORT, versions 5 and 8: labels and formats through ReadStat, the layout and the rows from the file itself.
 
 The layout is TS-140 (v5) and its extension for long names (v8): 80-byte records; a NAMESTR record for each
 variable gives type, length and position; then fixed-width rows to the end of the file, padded with blanks to a
-multiple of 80. The row count stands nowhere, so it is worked out from the file's length. Rows are handed to
-ReadStat piece by piece, each piece under the file's own header and closed by a row that is not blank, because
-ReadStat takes blank rows at the end for padding.
+multiple of 80. The row count stands nowhere, so it is worked out from the file's length. Rows are read piece by
+piece; ReadStat, which takes blank rows at the end for padding, sees the header alone.
 """
 
 import io
@@ -19,6 +18,7 @@ import pyarrow as pa
 import pyreadstat
 
 from gateway.errors import Invalid
+from gateway.formats import xport_cells
 from gateway.formats.fields import TEXT, check_names, constant, field
 from gateway.formats.quiet import attempt
 from gateway.formats.sasdates import from_sas, kind_of
@@ -30,7 +30,7 @@ _V8 = b"HEADER RECORD*******LIBV8"
 _MEMBER, _NAMESTR, _OBS = (b"HEADER RECORD*******" + part for part in (b"MEMB", b"NAM", b"OBS"))
 _HEADER_LIMIT = 64 << 20
 _CELLS = 1_500_000
-"""Cells read at once: Python strings cost some 80 bytes each, so about 120 MB."""
+"""Cells read at once, so that a batch of wide rows is no larger in memory than one of narrow rows."""
 _SCAN_BYTES = 16 << 20
 
 
@@ -64,7 +64,7 @@ def open_xport(path: Path) -> TableFile:
     layout = read_layout(path)
     check_names([variable.name for variable in layout.variables], path)
     encoding, domain, related = _survey(path, layout)
-    meta = _read(path, layout, b"", encoding)[1]
+    meta = _metadata(path, layout, encoding)
     forms = meta.original_variable_types
     fields = []
     for variable, label in zip(layout.variables, meta.column_labels, strict=True):
@@ -75,9 +75,10 @@ def open_xport(path: Path) -> TableFile:
 
     def reader(columns: Sequence[str], batch_rows: int) -> Iterator[pa.RecordBatch]:
         some = pa.schema([schema.field(name) for name in columns])
+        damaged = Invalid("the XPORT file is damaged", place=path.name, cure="export the table again")
         step = max(1, min(batch_rows, _CELLS // max(1, len(columns))))
         for piece in _pieces(path, layout, step):
-            yield _batch(_read(path, layout, piece, encoding, columns)[0], some, len(piece) // layout.row)
+            yield attempt(damaged, _batch, piece, layout, some, encoding)
 
     name = table_name(path)
     label = meta.file_label or ""
@@ -206,37 +207,33 @@ def decide_encoding(texts: Sequence[bytes], path: Path) -> str:
     raise Invalid("text is neither utf-8 nor windows-1252", place=path.name, cure="export the table again in utf-8")
 
 
-def _read(
-    path: Path, layout: Layout, piece: bytes, encoding: str, columns: Sequence[str] | None = None
-) -> tuple[dict[str, list[Any]], Any]:
-    """A piece of the file through ReadStat: values by column, and the file's metadata."""
-    rows, closing, header = len(piece) // layout.row, b"0" * layout.row, layout.header
+def _metadata(path: Path, layout: Layout, encoding: str) -> Any:
+    """What ReadStat says of the file: its header alone is read, over one stand-in row."""
+    header = layout.header
     if header.startswith(_V8):  # version 8 declares its rows
-        header = header[: 48 - RECORD] + b"%15d" % (rows + 1) + header[63 - RECORD :]
-    body = header + piece + closing
+        header = header[: 48 - RECORD] + b"%15d" % 1 + header[63 - RECORD :]
+    body = header + b"0" * layout.row
     body += b" " * (-len(body) % RECORD)
-    fault = Invalid("the XPORT file is damaged", place=path.name, cure="export the table again")
-    values, meta = attempt(
-        fault,
+    return attempt(
+        Invalid("the XPORT file is damaged", place=path.name, cure="export the table again"),
         pyreadstat.read_xport,
         io.BytesIO(body),
         encoding=encoding,
-        usecols=list(columns) if columns is not None else None,
         disable_datetime_conversion=True,
         output_format="dict",
-    )
-    if any(len(column) != rows + 1 for column in values.values()):
-        raise fault
-    return values, meta
+    )[1]
 
 
-def _batch(values: dict[str, list[Any]], schema: pa.Schema, rows: int) -> pa.RecordBatch:
-    """ReadStat's values, without the closing row, as an Arrow batch."""
-    return pa.record_batch([sas_array(values[f.name][:rows], f.type) for f in schema], schema=schema)
-
-
-def sas_array(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
-    """Values of one SAS column as Arrow: text dictionary-encoded with "" for missing, numbers by their format."""
-    if kind == TEXT:
-        return pa.array(values, pa.string()).fill_null("").dictionary_encode()
-    return from_sas(np.asarray(values, dtype=np.float64), kind)
+def _batch(piece: bytes, layout: Layout, schema: pa.Schema, encoding: str) -> pa.RecordBatch:
+    """The columns of a schema from a piece of the file."""
+    matrix = np.frombuffer(piece, dtype=np.uint8).reshape(-1, layout.row)
+    found = {variable.name: variable for variable in layout.variables}
+    arrays = []
+    for column in schema:
+        variable = found[column.name]
+        cells = matrix[:, variable.start : variable.start + variable.width]
+        if variable.text:
+            arrays.append(xport_cells.texts(cells, encoding))
+        else:
+            arrays.append(from_sas(xport_cells.numbers(cells), column.type))
+    return pa.record_batch(arrays, schema=schema)
