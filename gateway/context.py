@@ -1,7 +1,8 @@
 """One running gateway, put together: settings, store, keys, rules, access rules, log, clock."""
 
 import functools
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -51,18 +52,71 @@ class Arrivals:
 MOST_REMEMBERED = 10_000
 
 
+MOST_BUNDLES = 16
+
+
+class Bundles:
+    """The rules as activated changes make them, kept by the ids of the changes: what was activated stays as it is."""
+
+    def __init__(self) -> None:
+        self._held: dict[tuple[str, ...], Rules] = {}
+        self._lock = threading.Lock()
+
+    def of(self, overlays: Mapping[str, str], shipped: Rules, text_of: Callable[[str], str]) -> Rules:
+        """The rules under these overlays (regime → id of the change); `text_of` an id gives the regime's text.
+
+        Raises:
+            Invalid: a change does not fit the rules of this software any more.
+        """
+        key = tuple(sorted(overlays.values()))
+        if not key:
+            return shipped
+        with self._lock:
+            if key in self._held:
+                return self._held[key]
+        files = {regime.id: regime.file for regime in shipped.regimes}
+        try:
+            replaced = {files.get(name, f"{name}.yaml"): text_of(draft) for name, draft in overlays.items()}
+            made = loader.load(replaced=replaced)
+        except RuleFault as fault:
+            cure = "a change that was activated does not fit the rules of this version of the gateway"
+            raise Invalid(str(fault), place="policies", cure=cure) from None
+        with self._lock:
+            if len(self._held) >= MOST_BUNDLES:
+                self._held.clear()
+            self._held[key] = made
+        return made
+
+
 @dataclass(frozen=True, slots=True)
 class Gateway:
-    """The parts that actions work with. Time is asked of `now`, so that tests and replays can set it."""
+    """The parts that actions work with. Time is asked of `now`, so that tests and replays can set it.
+
+    `shipped` are the rules that came with this software; `rules` those in force now.
+    """
 
     settings: Settings
     store: Store
     keys: keys.Keys
-    rules: Rules
+    shipped: Rules
     enforcer: Enforcer
     signer: audit.Signer
     now: Clock
     arrivals: Arrivals = field(default_factory=Arrivals)
+    bundles: Bundles = field(default_factory=Bundles)
+
+    @property
+    def rules(self) -> Rules:
+        """The rules in force now. Take them once for one decision: they may change between two looks."""
+        return self.rules_at(self.now())
+
+    def rules_at(self, when: datetime) -> Rules:
+        """The rules that were in force at a moment, or will be as things stand: the files, and activated changes.
+
+        Raises:
+            Invalid: a change does not fit the rules of this software any more.
+        """
+        return self.bundles.of(self.store.overlays(when), self.shipped, lambda key: self.store.rule_draft(key).text)
 
     @property
     def witness(self) -> audit.Cosigner:
@@ -102,7 +156,7 @@ def open_gateway(given: Settings, *, now: Clock = utc_now) -> Gateway:
         settings=given,
         store=Store(engine, audit.append),
         keys=held,
-        rules=rules,
+        shipped=rules,
         enforcer=access,
         signer=audit.Signer(given.origin, held.log),
         now=now,

@@ -25,11 +25,13 @@ CONDITIONS: Mapping[str, Callable[[Env], bool]] = {
     "not_own_request": lambda env: env.get("requester", "") not in ("", env["actor"]),
     "own_account": lambda env: env["actor"] != "" and env.get("account", "") == env["actor"],
     "not_own_account": lambda env: env.get("account", "") not in ("", env["actor"]),
+    "own_draft": lambda env: env["actor"] != "" and env.get("author", "") == env["actor"],
+    "not_own_draft": lambda env: env.get("author", "") not in ("", env["actor"]),
     "made_for_actor": lambda env: env["actor"] != "" and env.get("recipient", "") == env["actor"],
 }
 ACTS: Mapping[str, frozenset[str]] = {
     "dataset": frozenset({"add", "accept", "check", "circle", "override", "read", "list"}),
-    "policy": frozenset({"read", "change", "decide"}),
+    "policy": frozenset({"read", "change", "activate", "decide"}),
     "request": frozenset({"draft", "submit", "return", "compare", "approve", "refuse", "withdraw", "read", "list"}),
     "release": frozenset({"start", "read", "download", "revoke", "list"}),
     "audit": frozenset({"read", "verify", "list", "export", "erase", "anchor"}),

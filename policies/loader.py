@@ -45,10 +45,10 @@ def load(directory: Path | None = None, *, replaced: Mapping[str, str] | None = 
         raise RuleFault("there is no such rule file to replace", place=f"{unknown[0]}:1")
     contents = [(path.name, others.get(path.name, path.read_bytes())) for path in rule_files]
     regimes = tuple(_regime_of(name, content) for name, content in contents)
-    _check_ids(regimes)
     for path, regime in zip(rule_files, regimes, strict=True):
         if path.name in others and regime.id != _regime_of(path.name, path.read_bytes()).id:
             raise RuleFault("a regime keeps its id", place=f"{path.name}:1", cure="write the id that it had")
+    _check_ids(regimes)
     hashed = [(path.name, hashlib.sha256(path.read_bytes()).hexdigest()) for path in files]
     hashed += [(name, hashlib.sha256(content).hexdigest()) for name, content in contents]
     bundle = hashlib.sha256(json.dumps(hashed).encode()).hexdigest()

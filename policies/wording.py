@@ -77,11 +77,11 @@ def _plain(given: Mapping[str, Any]) -> str:
     if "instrument" in given:
         named = given["instrument"] if isinstance(given["instrument"], list) else [given["instrument"]]
         return f"{' or '.join(map(value, named))} is in hand"
-    named = next((kind for kind in ("field", "measure", "test") if kind in given), "")
-    rest = {name: part for name, part in given.items() if name != named}
+    kind = next(kind for kind in ("field", "measure", "test") if kind in given)
+    rest = {name: part for name, part in given.items() if name != kind}
     operator = next((name for name in rest if name in _OPERATORS), "")
     wanted = rest.pop(operator, None)
-    subject = f"`{given[named]}`" if named == "field" else value(given.get(named, ""))
+    subject = f"`{given[kind]}`" if kind == "field" else value(given[kind])
     details = f" ({', '.join(f'{name}: {value(part)}' for name, part in rest.items())})" if rest else ""
     if not operator:
         return f"{subject}{details}"

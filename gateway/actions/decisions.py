@@ -66,14 +66,15 @@ def decide_request(gateway: Gateway, request: Request) -> Decision:
     dataset = gateway.store.dataset(request.terms.dataset)
     facts = facts_of(gateway, dataset, request)
     now = gateway.now()
-    verdict = rules_of_transfer.decide(facts, gateway.rules, now.date())
+    rules = gateway.rules_at(now)
+    verdict = rules_of_transfer.decide(facts, rules, now.date())
     return Decision(
         f"d-{secrets.token_hex(6)}",
         request.id,
         now.date().isoformat(),
         facts,
         verdict.to_dict(),
-        gateway.rules.bundle,
+        rules.bundle,
         now,
     )
 

@@ -28,15 +28,16 @@ class Replayed:
 
 @action("policy", "decide")
 def replay(gateway: Gateway, actor: Actor, key: str) -> Replayed:
-    """Decide again with the rules in force here, as of the decision's own day.
+    """Decide again with the rules that were in force here when it was made, as of the decision's own day.
 
     Raises:
         NotFound: there is no such decision.
     """
     row = allow(gateway, actor, "policy", "decide")
     kept = gateway.store.decision(key)
-    fresh = decide(kept.facts, gateway.rules, date.fromisoformat(kept.as_of)).to_dict()
-    same_rules = kept.bundle == gateway.rules.bundle
+    rules = gateway.rules_at(kept.created)
+    fresh = decide(kept.facts, rules, date.fromisoformat(kept.as_of)).to_dict()
+    same_rules = kept.bundle == rules.bundle
     found = tuple(differences(dict(kept.verdict), fresh))
     told = found if same_rules or not found else ("the rule bundle differs from the one it was made with", *found)
     event = Event(
@@ -44,7 +45,7 @@ def replay(gateway: Gateway, actor: Actor, key: str) -> Replayed:
         actor.id,
         Outcome.DONE if not told else Outcome.FAILED,
         about={"decision": key, "request": kept.request},
-        facts={"replay": True, "same": not told, "bundle": gateway.rules.bundle, "allowed_by": row},
+        facts={"replay": True, "same": not told, "bundle": rules.bundle, "allowed_by": row},
     )
     gateway.store.record(event, now=gateway.now())
     return Replayed(key, kept.as_of, same_rules, told)

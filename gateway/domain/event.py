@@ -23,6 +23,10 @@ class EventKind(StrEnum):
     KEY_USED = "key.used"
     KEY_CHANGED = "key.changed"
     POLICY_CHANGED = "policy.changed"
+    POLICY_READ = "policy.read"
+    POLICY_DRAFTED = "policy.drafted"
+    POLICY_ACTIVATED = "policy.activated"
+    POLICY_WITHDRAWN = "policy.withdrawn"
     DATASET_ADDED = "dataset.added"
     DATASET_ACCEPTED = "dataset.accepted"
     DATASET_CHECKED = "dataset.checked"
@@ -104,6 +108,10 @@ MEANING: Mapping[EventKind, str] = {
     EventKind.KEY_USED: "a key of the gateway was used; its fingerprint and what for",
     EventKind.KEY_CHANGED: "a signing key is new, or another than before; the fingerprints of all",
     EventKind.POLICY_CHANGED: "the rules, or who may do what, are others than before; digests of both",
+    EventKind.POLICY_READ: "the rules or a change of them were looked at",
+    EventKind.POLICY_DRAFTED: "a steward drafted a change of a regime; digest of its text",
+    EventKind.POLICY_ACTIVATED: "a second steward brought a change into force; from when, the bundle that follows",
+    EventKind.POLICY_WITHDRAWN: "a change of the rules was withdrawn before it was in force",
     EventKind.DATASET_ADDED: "a study or its new content was registered; version and content digest",
     EventKind.DATASET_ACCEPTED: "the certain proposals of a column file were taken",
     EventKind.DATASET_CHECKED: "a column file was read again; the version that follows",

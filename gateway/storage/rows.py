@@ -15,6 +15,7 @@ from gateway.domain.dataset import Dataset, DatasetVersion
 from gateway.domain.rare_term import RareTerm
 from gateway.domain.release import Obligation, Release, ReleaseTable, Step
 from gateway.domain.request import Approval, Request, RowFilter, Status, Terms
+from gateway.domain.rule_draft import DraftState, RuleDraft
 from gateway.errors import NotPossible
 from gateway.storage import tables as t
 
@@ -32,6 +33,7 @@ Thing = (
     | ReleaseTable
     | Obligation
     | RareTerm
+    | RuleDraft
 )
 
 
@@ -190,6 +192,27 @@ def _(thing: Obligation, connection: Connection) -> None:
 def _(thing: RareTerm, connection: Connection) -> None:
     values = asdict(thing)
     _put(connection, t.rare_terms, {"id": values.pop("id")}, values)
+
+
+@write.register
+def _(thing: RuleDraft, connection: Connection) -> None:
+    """Insert, or update if nobody saved it meanwhile."""
+    values = asdict(thing) | {"state": thing.state.value, "revision": thing.revision + 1}
+    if thing.revision == 0:
+        connection.execute(insert(t.rule_drafts).values(values))
+        return
+    d = t.rule_drafts.c
+    held = update(t.rule_drafts).where(d.id == thing.id, d.revision == thing.revision)
+    if connection.execute(held.values(values)).rowcount != 1:
+        raise NotPossible(
+            "someone else changed this draft meanwhile", rule="draft-revision", cure="look at it again, then repeat it"
+        )
+
+
+def read_rule_draft(row: Row[Any]) -> RuleDraft:
+    """A change of the rules from its row."""
+    content = row._asdict()
+    return RuleDraft(**{**content, "state": DraftState(content["state"])})
 
 
 def read_terms(content: Mapping[str, Any]) -> Terms:

@@ -14,6 +14,7 @@ from gateway.domain.event import Event
 from gateway.domain.rare_term import RareTerm
 from gateway.domain.release import Obligation, Release, ReleaseTable, Step
 from gateway.domain.request import Request, Status
+from gateway.domain.rule_draft import DraftState, RuleDraft
 from gateway.errors import NotFound
 from gateway.storage import jobs, rows
 from gateway.storage import tables as t
@@ -182,6 +183,37 @@ class Store:
         query = select(t.decisions).where(t.decisions.c.id.in_(keys))
         with self.reading() as connection:
             return {row.id: Decision(**row._asdict()) for row in connection.execute(query)}
+
+    def recent_decisions(self, since: datetime, limit: int) -> list[Decision]:
+        """The newest decisions since a moment, newest first."""
+        d = t.decisions.c
+        query = select(t.decisions).where(d.created >= since).order_by(d.created.desc(), d.id).limit(limit)
+        with self.reading() as connection:
+            return [Decision(**row._asdict()) for row in connection.execute(query)]
+
+    def rule_draft(self, key: str) -> RuleDraft:
+        """A change of the rules."""
+        with self.reading() as connection:
+            return rows.read_rule_draft(self._one(connection, t.rule_drafts, key, "draft"))
+
+    def rule_drafts(self, *, regime: str = "") -> list[RuleDraft]:
+        """All changes of the rules, or of one regime, newest first."""
+        query = select(t.rule_drafts).order_by(t.rule_drafts.c.created.desc(), t.rule_drafts.c.id)
+        if regime:
+            query = query.where(t.rule_drafts.c.regime == regime)
+        with self.reading() as connection:
+            return [rows.read_rule_draft(row) for row in connection.execute(query)]
+
+    def overlays(self, when: datetime) -> dict[str, str]:
+        """Regime → the change of it that is in force at a moment (its id): the last one that has started."""
+        d = t.rule_drafts.c
+        query = (
+            select(d.regime, d.id)
+            .where(d.state == DraftState.ACTIVATED.value, d.starts <= when)
+            .order_by(d.starts, d.decided, d.id)
+        )
+        with self.reading() as connection:
+            return {row.regime: row.id for row in connection.execute(query)}
 
     def release(self, key: str, *, seen_by: Actor | None = None) -> Release:
         """A release; with `seen_by`, only one whose request that actor may see."""

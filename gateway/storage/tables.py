@@ -211,6 +211,23 @@ rare_terms = Table(
     Column("decided", Moment),
 )
 
+rule_drafts = Table(
+    "rule_drafts",
+    metadata,
+    _id(),
+    Column("regime", String(100), nullable=False),
+    Column("text", Text, nullable=False),
+    Column("author", String(64), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("created", Moment, nullable=False),
+    Column("updated", Moment, nullable=False),
+    Column("state", String(16), nullable=False, index=True),
+    Column("starts", Moment),
+    Column("decided_by", String(64), nullable=False),
+    Column("decided", Moment),
+    Column("revision", Integer, nullable=False),
+)
+
 jobs = Table(
     "jobs",
     metadata,

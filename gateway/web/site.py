@@ -13,7 +13,7 @@ from gateway.actions import guard
 from gateway.context import Gateway
 from gateway.domain.actor import ANONYMOUS
 from gateway.errors import STATUS, Broken, GatewayError, Invalid
-from gateway.web import account, asking, catalogue, home, log_book, mine, queue, sign_in, studies, weighing
+from gateway.web import account, asking, catalogue, home, log_book, mine, queue, rules, sign_in, studies, weighing
 from gateway.web.doors import NotSignedIn, sign_in_address
 from gateway.web.headers import SafeHeaders
 from gateway.web.pages import page
@@ -27,7 +27,7 @@ def build(gateway: Gateway) -> FastAPI:
     site.state.gateway = gateway
     site.add_middleware(SafeHeaders, production=gateway.settings.mode == "production")
     site.mount("/static", StaticFiles(directory=STATIC), name="static")
-    for room in (sign_in, account, home, catalogue, asking, mine, queue, weighing, studies, log_book):
+    for room in (sign_in, account, home, catalogue, asking, mine, queue, weighing, studies, rules, log_book):
         site.include_router(room.router)
     _errors(site)
     return site
