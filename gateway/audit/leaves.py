@@ -140,6 +140,17 @@ def read_leaves(leaves: Sequence[bytes]) -> list[Leaf] | None:
         return None
 
 
+def read_texts(stored: str) -> Any:
+    """The personal texts as `append` wrote them: JSON without anything around. Raises ValueError otherwise."""
+    try:
+        texts, end = _DECODER.scan_once(stored, 0)  # type: ignore[attr-defined] # raw_decode without its wrapping
+    except (StopIteration, TypeError):
+        texts, end = None, -1
+    if texts is None or end != len(stored):
+        raise ValueError("the personal texts are not as they were written")
+    return texts
+
+
 def _leaf(record: dict[str, Any]) -> Leaf:
     try:
         found = Leaf(

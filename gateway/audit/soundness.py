@@ -4,7 +4,6 @@ What is compared: the checkpoint's signature; every tile and bundle with the sig
 leaf hash, place and searchable copies; every personal text with its commitment. The signed root decides who is right.
 """
 
-import json
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -15,10 +14,10 @@ from sqlalchemy import Connection, Engine, func, select
 
 from gateway.audit import files, tables
 from gateway.audit.faults import LogBroken
-from gateway.audit.leaves import Leaf, all_open, as_bytes, field_salt, opens, read_leaf, read_leaves
+from gateway.audit.leaves import Leaf, all_open, as_bytes, field_salt, opens, read_leaf, read_leaves, read_texts
 from gateway.audit.merkle import EMPTY_ROOT, Frontier, leaf_hash, subtree_root
 from gateway.audit.notes import Checkpoint, NoteRefused, VerifierKey, open_note, parse_checkpoint_text
-from gateway.audit.stored import Row, by_tile
+from gateway.audit.stored import Row, by_tile, little_garbage
 from gateway.audit.tiles import HEIGHT, WIDTH, TileReader
 from gateway.domain.event import EventKind
 
@@ -49,7 +48,7 @@ def verify(engine: Engine, log_dir: Path, keys: Sequence[VerifierKey]) -> Soundn
     may run while events are being written: what is published cannot change, what is not yet is only counted.
     """
     reading = _Reading(log_dir, keys)
-    with tables.reading(engine) as connection:
+    with tables.reading(engine) as connection, little_garbage():
         reading.read_database(connection)
     return reading.verdict()
 
@@ -243,7 +242,7 @@ class _Reading:
     def _said(self, row: Row, leaf: Leaf) -> None:
         if leaf.event_id != row.event_id:
             self.find(f"`audit_event` index {row.index}: `event_id` was changed")
-        said = [leaf.time, leaf.kind, leaf.outcome, leaf.actor]
+        said = (leaf.time, leaf.kind, leaf.outcome, leaf.actor)
         if row.copies != said:
             self._copies(f"`audit_event` index {row.index}", row.copies, said)
         if row.about != leaf.about:
@@ -256,7 +255,7 @@ class _Reading:
         if leaf.kind == EventKind.PERSONAL_ERASED:
             self._erasure(leaf)
 
-    def _copies(self, where: str, copies: list[str], said: list[str]) -> None:
+    def _copies(self, where: str, copies: Sequence[str], said: Sequence[str]) -> None:
         for name, copy, original in zip(("time", "kind", "outcome", "actor"), copies, said, strict=True):
             if copy != original:
                 self.find(f"{where}: `{name}` was changed; the leaf says otherwise")
@@ -276,7 +275,7 @@ class _Reading:
             self.erased.append((row.index, leaf.event_id))
             return
         try:
-            texts = json.loads(stored or "")
+            texts = read_texts(stored or "")
             if all_open(leaf.personal, texts, salt or b""):
                 return
             names = set(texts.keys()) | set(leaf.personal)
