@@ -6,15 +6,15 @@ Every fault names the file and the line. What is loaded is frozen, and its hash 
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime
+from datetime import date
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
+import yaml
 from jsonschema import Draft202012Validator, validators
-from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
+from policies import marked
 from policies.faults import RuleFault
 from policies.merge import demands_of
 from policies.model import DatedList, Decision, Duty, Flag, Listed, Otherwise, Regime, Rule, RuleRef
@@ -75,36 +75,17 @@ class _Marked:
     def __init__(self, name: str, content: bytes) -> None:
         self.name = name
         try:
-            self._tree = YAML(typ="rt").load(content.decode("utf-8"))
-        except MarkedYAMLError as wrong:
+            self._tree = marked.parsed(content.decode("utf-8"))
+            self.plain = marked.plain(self._tree)
+        except yaml.MarkedYAMLError as wrong:
             line = wrong.problem_mark.line + 1 if wrong.problem_mark else 1
             raise RuleFault(f"is no YAML: {wrong.problem}", place=f"{name}:{line}") from None
-        except (YAMLError, UnicodeDecodeError, ValueError):
+        except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError):
             raise RuleFault("is no YAML", place=f"{name}:1") from None
-        self.plain = _plain(self._tree)
 
     def line(self, way: Sequence[str | int]) -> int:
         """The 1-based line of the deepest place on the way that stands in the file."""
-        node, line = self._tree, 1
-        for step in way:
-            if not hasattr(node, "lc") or (isinstance(step, str) and step not in node):
-                break
-            mark = node.lc.item(step) if isinstance(step, int) else node.lc.key(step)
-            line, node = mark[0] + 1, node[step]
-        return line
-
-
-def _plain(node: Any) -> Any:
-    if isinstance(node, Mapping):
-        return {str(key): _plain(value) for key, value in node.items()}
-    if isinstance(node, list):
-        return [_plain(item) for item in node]
-    if isinstance(node, datetime):
-        return node.date()
-    for kind in (bool, int, float, str):
-        if isinstance(node, kind):
-            return kind(node)
-    return node
+        return marked.line(self._tree, way)
 
 
 @cache
@@ -112,12 +93,24 @@ def _validator(name: str) -> Any:
     schema = json.loads((HOME / "schemas" / f"{name}.json").read_text(encoding="utf-8"))
     checker = Draft202012Validator.TYPE_CHECKER.redefine("date", lambda _, value: isinstance(value, date))
     extended: Any = validators.extend(Draft202012Validator, type_checker=checker)  # type: ignore[no-untyped-call]
-    return extended(schema)
+    return extended(_spelled_out(schema, schema.get("$defs", {}), ()))
+
+
+def _spelled_out(schema: Any, definitions: Mapping[str, Any], within: tuple[str, ...]) -> Any:
+    """A schema with its references replaced by what they mean, but for those inside themselves: checked faster."""
+    if isinstance(schema, list):
+        return [_spelled_out(part, definitions, within) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    name = str(schema.get("$ref", "")).removeprefix("#/$defs/")
+    if name in definitions and name not in within:
+        return _spelled_out(definitions[name], definitions, (*within, name))
+    return {key: _spelled_out(part, definitions, within) for key, part in schema.items()}
 
 
 def _parsed(name: str, file: bytes, schema: str) -> tuple[dict[str, Any], _Marked]:
-    marked = _Marked(name, file)
-    content = marked.plain
+    tree = _Marked(name, file)
+    content = tree.plain
     if schema == "regime" and isinstance(content, dict):
         defaults = content.get("defaults")
         if isinstance(defaults, dict) and isinstance(content.get("rules"), list):
@@ -135,19 +128,19 @@ def _parsed(name: str, file: bytes, schema: str) -> tuple[dict[str, Any], _Marke
         where = ".".join(str(step) for step in way)
         raise RuleFault(
             f"{message[0].lower()}{message[1:]}" + (f" in `{where}`" if where else ""),
-            place=f"{marked.name}:{marked.line(way)}",
+            place=f"{tree.name}:{tree.line(way)}",
             cure=f"see schemas/{schema}.json and policies/README.md",
         )
-    return content, marked
+    return content, tree
 
 
-def _dated_list(content: dict[str, Any], marked: _Marked) -> DatedList:
+def _dated_list(content: dict[str, Any], tree: _Marked) -> DatedList:
     entries: list[Listed] = []
     for index, given in enumerate(content["entries"]):
         entry = (
             Listed(given) if isinstance(given, str) else Listed(given["value"], given.get("since"), given.get("until"))
         )
-        place = f"{marked.name}:{marked.line(['entries', index])}"
+        place = f"{tree.name}:{tree.line(['entries', index])}"
         if content.get("countries") and entry.value not in countries():
             raise RuleFault(f"`{entry.value}` is no ISO 3166-1 alpha-2 country code", place=place)
         if entry.since and entry.until and entry.until < entry.since:
@@ -158,7 +151,7 @@ def _dated_list(content: dict[str, Any], marked: _Marked) -> DatedList:
         entries.append(entry)
     return DatedList(
         content["list"], content["title"], content["version"], content["source"], content["verified_on"],
-        tuple(entries), marked.name,
+        tuple(entries), tree.name,
     )  # fmt: skip
 
 
@@ -181,9 +174,9 @@ def _unique_lists(lists: Sequence[DatedList]) -> Mapping[str, DatedList]:
     return found
 
 
-def _regime(content: dict[str, Any], marked: _Marked) -> Regime:
+def _regime(content: dict[str, Any], tree: _Marked) -> Regime:
     rules = tuple(
-        _rule(content["regime"], given, marked, marked.line(["rules", index]))
+        _rule(content["regime"], given, tree, tree.line(["rules", index]))
         for index, given in enumerate(content["rules"])
     )
     flags = tuple(
@@ -198,12 +191,12 @@ def _regime(content: dict[str, Any], marked: _Marked) -> Regime:
         rules=rules,
         flags=flags,
         publishes=content.get("publishes", {}),
-        file=marked.name,
+        file=tree.name,
     )
 
 
-def _rule(regime: str, given: dict[str, Any], marked: _Marked, line: int) -> Rule:
-    place = f"{marked.name}:{line}"
+def _rule(regime: str, given: dict[str, Any], tree: _Marked, line: int) -> Rule:
+    place = f"{tree.name}:{line}"
     until = given.get("effective_to")
     if until is not None and until < given["effective_from"]:
         raise RuleFault(f"rule `{given['id']}` ends before it starts", place=place)
@@ -243,7 +236,7 @@ def _rule(regime: str, given: dict[str, Any], marked: _Marked, line: int) -> Rul
         expires=given.get("expires"),
         transforms_by=given.get("transforms_by"),
         data_from=given.get("data_from", ""),
-        file=marked.name,
+        file=tree.name,
         line=line,
     )
 
