@@ -8,6 +8,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.middleware.body_limit import RequestBodyLimitMiddleware
+from starlette.routing import Match, Mount
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway import logs
@@ -75,9 +76,24 @@ class PlainTooLarge:
         await self.app(scope, receive, told)
 
 
-def no_such_call(rest: str) -> JSONResponse:  # noqa: ARG001 - the part of the path that fits nothing
-    """The answer to a path under /v1 that is no call."""
-    return answer(NotFound("there is no such call", cure="see /docs for what there is"))
+def no_such_call(request: Request) -> JSONResponse:
+    """The answer to a path under /v1 that is no call, or none by this method: then with the methods that there are."""
+    scope = {key: request.scope[key] for key in ("type", "path", "root_path", "headers")}
+    calls = [
+        route
+        for route in request.app.routes
+        if not isinstance(route, Mount) and getattr(route, "endpoint", None) is not no_such_call
+    ]
+    fitting = [
+        method
+        for method in METHODS
+        if any(route.matches({**scope, "method": method})[0] is Match.FULL for route in calls)
+    ]
+    if not fitting:
+        return answer(NotFound("there is no such call", cure="see /docs for what there is"))
+    allowed = ", ".join(fitting)
+    content = {"type": "about:blank", "title": "Method Not Allowed", "status": 405, "cure": f"use {allowed}"}
+    return JSONResponse(content, 405, headers={"Allow": allowed}, media_type=MEDIA)
 
 
 def install(app: FastAPI, *, most_bytes: int) -> None:

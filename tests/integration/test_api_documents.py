@@ -43,6 +43,17 @@ def test_every_failure_is_a_problem_document(world: Any) -> None:
         refused(answer, status)
 
 
+def test_a_wrong_method_is_told_the_right_ones(world: Any) -> None:
+    for method, path, allowed in (
+        ("DELETE", "/v1/requests", "GET, POST"),
+        ("PATCH", "/v1/requests/q-1/submit", "POST"),
+        ("POST", "/v1/audit/events", "GET"),
+    ):
+        answer = world.call("researcher", method, path)
+        refused(answer, 405)
+        assert answer.headers["allow"] == allowed
+
+
 def test_what_breaks_inside_stays_inside(fresh: Any) -> None:
     with fresh.gateway.store.engine.begin() as connection:
         connection.execute(text("ALTER TABLE decisions RENAME TO elsewhere"))
