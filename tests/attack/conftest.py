@@ -183,8 +183,9 @@ class Stage:
 
 
 def _settled(column: Column) -> Column:
+    """The column, or the qualifiers in it, removed as direct identifiers where they wait for somebody to look."""
     if column.certain and column.role is not Role.UNRESOLVED:
-        return column
+        return replace(column, qualifiers=tuple(_settled(part) for part in column.qualifiers))
     return Column(column.name, Role.DIRECT, column.kind, column.label, because="settled by a steward")
 
 
