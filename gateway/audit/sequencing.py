@@ -7,6 +7,7 @@ one transaction; publishing follows, and is repeated after a crash until it is d
 The signature is never ahead of the database: only a committed root is signed, and a signed size never goes back.
 """
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -24,7 +25,10 @@ from gateway.domain.actor import SYSTEM
 from gateway.domain.event import Event, EventKind, Outcome
 
 BATCH = 2000
-"""Events sequenced by one transaction. On SQLite other writers wait for it, so it must stay short."""
+"""Events sequenced by one transaction, at most."""
+FIRST_BATCH, SMALLEST_BATCH = 250, 50
+LONGEST_SECONDS = 0.02
+"""What one transaction of the sequencer should take; batches grow and shrink towards it."""
 PUBLISHED_AT_ONCE = 20_000
 """Leaves held in memory before their tiles are written."""
 NAMED = 200
@@ -47,18 +51,25 @@ def sequence(engine: Engine, signer: Signer, log_dir: Path, now: datetime, *, ba
         check_not_behind(size, root, published)
         if size > (published.size if published else 0):
             published = _publish(connection, signer, log_dir, published, [])
-        while True:
+        reach, more = min(batch, FIRST_BATCH), True
+        while more:
             leaves: list[bytes] = []
-            taken = batch
-            while taken == batch and len(leaves) < PUBLISHED_AT_ONCE:
-                fresh = _integrate(connection, batch, now)
-                taken = len(fresh)
+            while more and len(leaves) < PUBLISHED_AT_ONCE:
+                began = time.monotonic()
+                fresh = _integrate(connection, reach, now)
+                more = len(fresh) == reach
+                reach = _next_reach(reach, time.monotonic() - began, batch)
                 leaves += fresh
-            if not leaves:
-                return published
-            published = _publish(connection, signer, log_dir, published, leaves)
-            if taken < batch:
-                return published
+            if leaves:
+                published = _publish(connection, signer, log_dir, published, leaves)
+        return published
+
+
+def _next_reach(reach: int, seconds: float, most: int) -> int:
+    """How many events the next transaction takes, so that it is short: on SQLite, writers wait for it."""
+    if seconds > LONGEST_SECONDS:
+        return max(reach // 2, min(most, SMALLEST_BATCH))
+    return min(2 * reach, most) if seconds < LONGEST_SECONDS / 2 else reach
 
 
 def published_checkpoint(log_dir: Path, key: VerifierKey) -> Checkpoint | None:

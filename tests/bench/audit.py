@@ -91,18 +91,19 @@ def write_for(write: Write, writers: int, seconds: float) -> dict[str, float]:
             counts[number] += write()
             taken[number].append(time.perf_counter() - start)
 
-    began = time.perf_counter()
+    began, spent = time.perf_counter(), time.process_time()
     threads = [threading.Thread(target=work, args=(number,)) for number in range(writers)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    elapsed = time.perf_counter() - began
+    elapsed, spent = time.perf_counter() - began, time.process_time() - spent
     times = sorted(1000 * each for part in taken for each in part)
     return {
         "events_per_s": round(sum(counts) / elapsed),
         "median_ms": round(statistics.median(times), 2),
         "p99_ms": round(times[int(len(times) * 0.99)], 2),
+        "cpu_us_per_event": round(1e6 * spent / sum(counts)),
     }
 
 
@@ -140,10 +141,8 @@ def measure_writing(name: str, url: str | None, work: Path, seconds: float) -> l
                 result = write_for(ways(engine, recorder)[way], writers, seconds)
                 behind = audit.waiting(engine)
             size = sequencer.checkpoint.size if sequencer.checkpoint else 0
-            found.append(
-                {"database": name, "way": way, "writers": writers, **result, "waiting": behind, "published": size}
-                | ({"faults": len(faults)} if faults else {})
-            )
+            line: dict[str, object] = {"database": name, "way": way, "writers": writers, **result}
+            found.append(line | {"waiting": behind, "published": size} | ({"faults": len(faults)} if faults else {}))
             shutil.rmtree(folder)
             print(json.dumps(found[-1]), flush=True)
     return found
@@ -158,9 +157,9 @@ def measure_whole(name: str, url: str | None, work: Path, events: int) -> dict[s
                 audit.append_all(connection, [event() for _ in range(min(5000, events - start))], now())
         written = time.perf_counter()
         checkpoint = audit.sequence(engine, SIGNER, work / "log", now())
-        published = time.perf_counter()
+        published, spent = time.perf_counter(), time.process_time()
         verdict = audit.verify(engine, work / "log", [SIGNER.verifier])
-        verified = time.perf_counter()
+        verified, spent = time.perf_counter(), time.process_time() - spent
         with audit.tables.reading(engine) as connection:
             one = audit.events(connection, limit=1).events[0]
         proofs = []
@@ -174,6 +173,7 @@ def measure_whole(name: str, url: str | None, work: Path, events: int) -> dict[s
         "write_s": round(written - began, 1),
         "sequence_and_publish_s": round(published - written, 1),
         "verify_s": round(verified - published, 1),
+        "verify_cpu_s": round(spent, 1),
         "sound": verdict.sound,
         "proof_ms": round(1000 * statistics.median(proofs), 2),
     }
@@ -204,7 +204,10 @@ def served(gateway: Gateway) -> Iterator[httpx2.Client]:
 
 
 def measure_read(name: str, url: str | None, work: Path, reads: int) -> dict[str, object]:
-    """What logging adds to one read of the API: the same call with and without it, turn by turn."""
+    """What logging adds to one read of the API: the same call with and without it, turn by turn.
+
+    floor_ms: the least any log can add, one row of one column committed on the same database in the same minute.
+    """
     logged = open_gateway(Settings(home=work / "home", database_url=url or ""))
     accounts.found(logged, steward="local", name="steward")
     operator = accounts.local_actor(logged, "operator")
@@ -220,6 +223,7 @@ def measure_read(name: str, url: str | None, work: Path, reads: int) -> dict[str
                     times[client is with_log].append(1000 * (time.perf_counter() - start))
                 if answer.status_code != httpx2.codes.OK:
                     raise SystemExit(f"the read was answered {answer.status_code}")
+    floor = commit_ms(logged.store.engine)
     logged.store.engine.dispose()
     added = [one - other for one, other in zip(times[True], times[False], strict=True)]
     return {
@@ -229,7 +233,25 @@ def measure_read(name: str, url: str | None, work: Path, reads: int) -> dict[str
         "unlogged_ms": round(statistics.median(times[False]), 2),
         "added_median_ms": round(statistics.median(added), 2),
         "added_p99_ms": round(sorted(added)[int(reads * 0.99)], 2),
+        "floor_ms": floor,
+        "flush_ms": flush_ms(work),
     }
+
+
+def commit_ms(engine: Engine) -> float:
+    """One row of one column, committed."""
+    times = []
+    with engine.connect() as connection:
+        with connection.begin():
+            connection.exec_driver_sql("CREATE TABLE floor (number INTEGER)")
+        for _ in range(200):
+            start = time.perf_counter()
+            with connection.begin():
+                connection.exec_driver_sql("INSERT INTO floor VALUES (1)")
+            times.append(time.perf_counter() - start)
+        with connection.begin():
+            connection.exec_driver_sql("DROP TABLE floor")
+    return round(1000 * statistics.median(times), 2)
 
 
 def flush_ms(work: Path) -> float:
@@ -254,7 +276,7 @@ def main() -> None:
     options = parser.parse_args()
     databases = {"sqlite": None} | ({"postgresql": options.postgres} if options.postgres else {})
     with tempfile.TemporaryDirectory(prefix="audit-bench-") as folder:
-        print(json.dumps({"flush_ms": flush_ms(Path(folder)), "cores": os.cpu_count()}), flush=True)
+        print(json.dumps({"flush_ms": flush_ms(Path(folder)), "cores": os.cpu_count(), "load": os.getloadavg()}))
         for name, url in databases.items():
             if options.seconds:
                 measure_writing(name, url, Path(folder), options.seconds)
