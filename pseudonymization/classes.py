@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pseudonymization import cells
+from pseudonymization import ages, cells
 from pseudonymization.columns import Column, Role, Source, Study
 from pseudonymization.faults import Place, Unresolved
 from pseudonymization.hierarchies import MISSING, Ladder
@@ -179,7 +179,7 @@ def build(study: Study, source: Source, tables: Sequence[str] | None = None, *, 
     quasi-identifiers have nothing to tell and are not read.
 
     Raises:
-        Unresolved: no subject at all, or a row without a subject id.
+        Unresolved: no subject at all, a row without a subject id, or ages whose units nobody spelled out.
     """
     chosen = [table for table in study.tables if tables is None or table.name in tables]
     names = [
@@ -194,16 +194,17 @@ def build(study: Study, source: Source, tables: Sequence[str] | None = None, *, 
         known = roster in {each.name for each in chosen} and table.name != roster
         if key is None or (known and not here and not inside):
             continue
-        units = [f"{c.name}U" for c in here if c.hierarchy == "age" and f"{c.name}U" in {u.name for u in table.columns}]
-        needed = [key, *units, *(c.name for c in here), *(name for c in inside for name in (c.by, c.name))]
+        units = {c.name: unit for c in here if (unit := ages.unit_column(table, c))}
+        needed = [key, *units.values(), *(c.name for c in here), *(name for c in inside for name in (c.by, c.name))]
         for batch in source.batches(table.name, [*dict.fromkeys(needed)]):
             rows, texts = spelled(batch.column(batch.schema.get_field_index(key)))
             if MISSING in texts:
                 where = (Place(table.name, key),)
                 cure = "give each row its subject, or leave the table out"
                 raise Unresolved("a row has no subject id", places=where, cure=cure)
-            for unit in units:
-                _in_years(Place(table.name, unit), spelled(batch.column(batch.schema.get_field_index(unit)))[1])
+            for name, unit in units.items():
+                held = [batch.column(batch.schema.get_field_index(each)) for each in (name, unit)]
+                ages.check_united(Place(table.name, unit), *held)
             places = np.array([ids.setdefault(text, len(ids)) for text in texts], dtype=np.int64)
             subjects = places[rows] if here or inside else places
             for column in here:
@@ -233,17 +234,3 @@ def _add_qualified(
         if part is not None and part.role is Role.QUASI:
             rows = named.codes == code
             attributes[part.attribute].add(subjects[rows], values[rows], words, count)
-
-
-def _in_years(place: Place, units: Sequence[str]) -> None:
-    """Ages are banded and top-coded as years: 1,100 months would slip through as if they were none.
-
-    Raises:
-        Unresolved: a unit other than years (CDISC codelist AGEU).
-    """
-    if any(unit.strip().upper() not in {MISSING, "", "YEAR", "YEARS"} for unit in units):
-        raise Unresolved(
-            "ages stand in other units than years, and are banded and top-coded as years",
-            places=(place,),
-            cure="convert the ages to years, or remove the column of ages",
-        )

@@ -146,6 +146,8 @@ def agreed(copied: Copied, choice: Copies, place: Place, array: pa.Array, who: P
         return array
     if choice is Copies.SOURCE:
         plain = array.dictionary_decode() if pa.types.is_dictionary(array.type) else array
+        if pa.types.is_string(copied.values.type) and not pa.types.is_string(plain.type):
+            plain = column.values.take(pa.array(column.codes, mask=column.codes < 0))
         theirs = copied.values.cast(plain.type).take(pa.array(who, mask=who < 0))
         return pc.if_else(pa.array(wrong), theirs, plain)
     where = Place(place.table, place.column, cells.rows_where(wrong, first_row))

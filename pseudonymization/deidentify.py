@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from pseudonymization import classes, copies, options, pseudonyms, risk, search, subjects
+from pseudonymization import ages, classes, copies, options, pseudonyms, risk, search, subjects
 from pseudonymization.classes import ClassTable
 from pseudonymization.columns import ColumnRef, Handling, Kind, Role, Source, Study, Table
 from pseudonymization.copies import Expected
@@ -271,8 +271,10 @@ def label_maps(prepared: Prepared, asked: Study) -> dict[str, LabelMap]:
     for name, places in asked.quasi_identifiers().items():
         ladder = prepared.ladders[name]
         labels = dict(zip(ladder.domain, ladder.labels_of(prepared.plan.levels[name]), strict=True))
+        exact = tuple(value for value, label in labels.items() if value == label and ages.parts(value)[1] != ages.YEARS)
+        labels |= {value: ages.parts(value)[0] for value in exact if _is_number(ages.parts(value)[0])}
         numeric = asked.at(places[0]).kind is Kind.NUMBER and all(map(_is_number, labels.values()))
-        maps[name] = LabelMap(labels, Kind.NUMBER if numeric else Kind.TEXT)
+        maps[name] = LabelMap(labels, Kind.NUMBER if numeric else Kind.TEXT, exact)
     return maps
 
 

@@ -35,10 +35,12 @@ class LabelMap:
     """What a quasi-identifier's values become: raw value, as `cells.canonical` spells it → label.
 
     `kind` is NUMBER where the labels are numbers and leave as such. A missing value may have a label under the key "".
+    `exact` are the ages that leave exact in another unit than years, as `ages` spells them.
     """
 
     labels: Mapping[str, str] = field(repr=False)
     kind: Kind = Kind.TEXT
+    exact: tuple[str, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

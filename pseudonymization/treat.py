@@ -14,24 +14,22 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pseudonymization import cells, copies, dates, elders, isodates, pseudonyms, visits
+from pseudonymization import ages, cells, copies, dates, elders, isodates, pseudonyms, visits
 from pseudonymization.columns import Column, Kind, Role
 from pseudonymization.dates import DateFlips, Dates
 from pseudonymization.faults import Place, Unresolved
 from pseudonymization.isodates import LAST_DAY, NO_DAY, Days, Precision
 from pseudonymization.lookups import LabelMap, Lookups, look_up, namespace
 from pseudonymization.plan import Act, ColumnPlan
+from pseudonymization.schemas import labels_of, schema
 from pseudonymization.tallies import DayChecks, Tally, checked_days, day_column
 from pseudonymization.text import FINDING
 
 __all__ = ["LabelMap", "Lookups", "Tally", "Treated", "look_up", "schema", "treat", "treat_counted"]
 
-TEXT = pa.dictionary(pa.int32(), pa.string())
 _CUT = {Act.TRUNCATE_MONTH: Precision.MONTH, Act.TRUNCATE_YEAR: Precision.YEAR}
 _MOVED = frozenset({Act.SHIFT, Act.ANCHOR})
-_SHAPE_KEPT = frozenset({Act.KEEP, *_MOVED})
 _FINDING = re.compile(FINDING)
-_METADATA = (b"label", b"format", b"width")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,60 +38,6 @@ class Treated:
 
     batch: pa.RecordBatch
     tally: Tally
-
-
-def schema(lookups: Lookups, table: str, original: pa.Schema) -> pa.Schema:
-    """The schema of a treated table: removed columns absent, labels kept, all other metadata gone.
-
-    A column that is kept is `not null` if the original is: it costs less to write.
-
-    Raises:
-        Unresolved: a column that nobody planned, or a planned one that is missing.
-    """
-    _check_columns(lookups, table, original)
-    fields = []
-    for column in original:
-        planned = lookups.planned(table, column.name)
-        if planned.act is Act.REMOVE:
-            continue
-        epoch = lookups.study[table][column.name].epoch
-        kind = _kind_of(lookups, planned, dates.counted_as(epoch) if epoch else column.type)
-        carried = {name: value for name, value in (column.metadata or {}).items() if name in _METADATA}
-        if planned.act not in _SHAPE_KEPT:
-            carried = {name: value for name, value in carried.items() if name == b"label"}
-        label = lookups.study[table][column.name].label
-        if label:
-            carried.setdefault(b"label", label.encode())
-        filled = planned.act is Act.KEEP and planned.role != Role.QUASI and not column.nullable
-        fields.append(pa.field(column.name, kind, nullable=not filled, metadata=carried or None))
-    return pa.schema(fields)
-
-
-def _check_columns(lookups: Lookups, table: str, original: pa.Schema) -> None:
-    for name in original.names:
-        lookups.planned(table, name)
-        if original.names.count(name) > 1:
-            raise Unresolved("two columns have one name", places=(Place(table, name),))
-    for planned in lookups.plan[table].values():
-        if planned.act is not Act.REMOVE and planned.column not in original.names:
-            raise Unresolved("a planned column is missing", places=(Place(table, planned.column),))
-
-
-def _kind_of(lookups: Lookups, planned: ColumnPlan, original: pa.DataType) -> pa.DataType:
-    plain = original.value_type if pa.types.is_dictionary(original) else original
-    if planned.act is Act.STUDY_DAY:
-        return pa.int64()
-    if planned.act is Act.GENERALIZE and _labels(lookups, planned).kind is Kind.NUMBER:
-        return pa.int64() if pa.types.is_integer(plain) else pa.float64()
-    if planned.act is Act.KEEP:
-        return TEXT if pa.types.is_dictionary(original) and pa.types.is_string(plain) else original
-    if planned.act in _MOVED and pa.types.is_temporal(plain):
-        return plain
-    return TEXT
-
-
-def _labels(lookups: Lookups, planned: ColumnPlan) -> LabelMap:
-    return lookups.labels[lookups.study[planned.table][planned.column].attribute]
 
 
 def treat(lookups: Lookups, table: str, batch: pa.RecordBatch, first_row: int = 0) -> pa.RecordBatch:
@@ -178,7 +122,7 @@ class _Batch:
             case Act.KEEP:
                 return self._kept(planned, array)
             case Act.GENERALIZE:
-                return self._generalized(name, _labels(self.lookups, planned), array)
+                return self._generalized(name, labels_of(self.lookups, planned), array)
             case Act.SHIFT | Act.ANCHOR:
                 return self._shifted(name, array)
             case Act.TRUNCATE_MONTH | Act.TRUNCATE_YEAR:
@@ -207,6 +151,8 @@ class _Batch:
         if planned.role == Role.QUASI and self.blank.any():
             places = np.arange(len(array))
             array = array.take(pa.array(places, mask=self.blank))
+        if ages.is_unit(planned.column):
+            return self._units(planned.column, array)
         if planned.column in self.lookups.visits.days.get(self.table, ()):
             return visits.study_days(self.planned, array)
         if self.key is None and self.lookups.study[self.table][planned.column].kind is Kind.TEXT:
@@ -214,6 +160,14 @@ class _Batch:
             rule = self.lookups.date_rule
             return cells.relabel(coded, [dates.of_the_trial(text, rule) for text in coded.texts()])
         return cells.pruned(array)
+
+    def _units(self, name: str, array: pa.Array) -> pa.Array:
+        """The units of the ages beside them."""
+        planned = self.lookups.plan[self.table].get(name[:-1])
+        if planned is None or planned.act is not Act.GENERALIZE:
+            return ages.left_units(array, None, (), self.blank)
+        beside = self.batch.column(planned.column)
+        return ages.left_units(array, beside, labels_of(self.lookups, planned).exact, self.blank)
 
     def _qualified(self, planned: ColumnPlan, array: pa.Array) -> pa.Array:
         """Each value as the qualifier of its row wants it. A qualifier that nobody has planned stops the release."""

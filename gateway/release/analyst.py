@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from gateway.release import figures
-from pseudonymization import cells, isodates, tabulate, treat
+from pseudonymization import ages, cells, isodates, tabulate, treat
 from pseudonymization.columns import Source, Table
 from pseudonymization.dates import arrow_days
 from pseudonymization.lookups import Lookups
@@ -61,6 +61,10 @@ def roster_of(lookups: Lookups, source: Source) -> Roster | None:
             arms = [_by_subject(lookups, who, held, arm) for held in (before, after)]
             return Roster(table, before, after, *arms)
     return None
+
+
+def _united(held: pa.Table) -> pa.Table:
+    return pa.Table.from_batches([ages.united(batch) for batch in held.combine_chunks().to_batches()])
 
 
 def _who(lookups: Lookups, ids: Any) -> Positions:
@@ -156,6 +160,9 @@ class Pictures:
             if name not in roster.after.column_names:
                 continue
             old, new = (_texts(held.column(name)) for held in (roster.before, roster.after))
+            if name == "AGE":
+                old = [ages.in_years(text) for text in old]
+                new = [ages.in_years(text) for text in _texts(_united(roster.after).column(name))]
             found.append(figures.ages(old, new) if name == "AGE" else figures.categories(title, old, new))
         return found
 

@@ -13,6 +13,8 @@ from gateway.domain.dataset import DatasetVersion
 from gateway.domain.request import RowFilter, Terms
 from gateway.errors import Invalid
 from gateway.release.sound import SoundSource
+from pseudonymization import ages
+from pseudonymization.ages import UnitedAges
 from pseudonymization.columns import Column, Role, Source, Study, Table
 from pseudonymization.subjects import ONE_ROW_EACH
 
@@ -60,7 +62,8 @@ def _cut(table: Table, wanted: tuple[str, ...] | None) -> Table:
                 place=f"tables.{table.name}",
                 cure="see its columns with `gateway datasets show`",
             )
-    keep = {*wanted, table.subject_key, *(column.by for column in table.columns if column.name in wanted)}
+    told = [column for column in table.columns if column.name in wanted]
+    keep = {*wanted, table.subject_key, *(c.by for c in told), *(ages.unit_column(table, c) for c in told)}
     return replace(table, columns=tuple(column for column in table.columns if column.name in keep))
 
 
@@ -101,7 +104,7 @@ class FilteredSource:
     """
 
     def __init__(self, source: Source, filters: Sequence[RowFilter], whole: Study) -> None:
-        self._source: Source = SoundSource(source, whole)
+        self._source: Source = UnitedAges(SoundSource(source, whole), whole)
         self._filters, self._whole = filters, whole
         self._chosen: pa.Array | None = None
 

@@ -8,6 +8,7 @@ import pyarrow as pa
 from gateway.crypto import at_rest
 from gateway.release.attacking import Gathered
 from gateway.release.work import Work
+from pseudonymization import ages
 from pseudonymization.measure import Collector, Measured, Qualified
 from pseudonymization.plan import Act, Plan
 
@@ -23,6 +24,7 @@ class Collected:
 
     def add(self, table: str, treated: pa.RecordBatch, original: pa.RecordBatch) -> None:
         """Take in one batch as it leaves, and as it was."""
+        treated, original = ages.united(treated), ages.united(original)
         self.seen.add(table, treated)
         self.gathered.add(table, treated, original)
 

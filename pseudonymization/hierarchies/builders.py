@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pseudonymization import ages
 from pseudonymization.faults import Place, Unreadable, Unresolved
 from pseudonymization.hierarchies.given import OTHER, from_csv, from_file, from_rows
 from pseudonymization.hierarchies.ladder import MISSING, TOP, Ladder, of_labels
@@ -85,12 +86,12 @@ def _bands(values: Sequence[float | None], width: float, *, whole: bool, start: 
 
 
 def age(name: str, domain: Sequence[str], *, top: int | None) -> Ladder:
-    """Ages in years: exact, bands of 5, 10 and 20 years, below or from 65, one label.
+    """Ages, in years or with their unit (see `ages`): exact, bands of 5, 10 and 20 years, below or from 65, one label.
 
     Wider bands start at 5, so that they meet at 65. Ages above `top` are one class (45 CFR 164.514(b)(2)(i)(C):
     90 or older), which wider bands join to those from 85.
     """
-    years = numbers(name, domain)
+    years = numbers(name, [ages.in_years(text) for text in domain])
     limit = math.inf if top is None else top
 
     def label(year: float | None, text: str, width: int) -> str:
