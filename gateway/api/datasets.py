@@ -20,7 +20,7 @@ class Override(BaseModel):
     variable: Annotated[str, Field(max_length=200, examples=["AE.AETERM"])]
     treat: Annotated[str, Field(max_length=40, examples=["review_and_redact"])]
     reason: Annotated[str, Field(max_length=2000, examples=["the verbatim terms were coded by hand"])]
-    accept_risk: bool = False
+    accept_risk: Annotated[bool, Field(examples=[False])] = False
 
 
 @router.get("", responses=answers({"datasets": [examples.DATASET]}))
