@@ -3,6 +3,7 @@
     GatewayError
     ├── Refused          a rule said no: rule id, reason, cure
     │   ├── NotAllowed   the person may not (access rules)
+    │   │   └── TooMany  not so often
     │   └── NotPossible  not in this state, or not under these rules
     ├── Invalid          the input is wrong: place, reason, cure
     │   └── NotFound     no such thing (or not one this person may know of)
@@ -34,6 +35,10 @@ class NotAllowed(Refused):
     """The access rules do not let this person do this."""
 
 
+class TooMany(NotAllowed):
+    """Allowed, but not so often."""
+
+
 class NotPossible(Refused):
     """The thing is not in a state that allows it, or a rule about data forbids it."""
 
@@ -59,6 +64,7 @@ class Broken(GatewayError):
 
 
 STATUS: Mapping[type[GatewayError], int] = {
+    TooMany: 429,
     NotAllowed: 403,
     NotPossible: 409,
     Refused: 403,
@@ -68,6 +74,7 @@ STATUS: Mapping[type[GatewayError], int] = {
 }
 
 EXIT: Mapping[type[GatewayError], int] = {
+    TooMany: 3,
     NotAllowed: 3,
     NotPossible: 4,
     Refused: 3,

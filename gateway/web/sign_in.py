@@ -9,12 +9,22 @@ from fastapi.responses import RedirectResponse, Response
 from gateway.actions import sessions
 from gateway.actions.sessions import SignedIn
 from gateway.context import Gateway
-from gateway.errors import NotAllowed
+from gateway.errors import NotAllowed, TooMany
 from gateway.web.doors import Form, Here, Visitor, cookie_name, from_own_origin, signed_in, way_back
 from gateway.web.pages import page
 
 router = APIRouter()
 OwnForm = Annotated[Mapping[str, str], Depends(from_own_origin)]
+
+
+def not_too_often(request: Request, gateway: Here) -> None:
+    """Raises: TooMany: this address has tried to sign in too often."""
+    address = request.client.host if request.client else ""
+    if not request.app.state.tries.may(address, gateway.now()):
+        # Not an event of the log: whoever floods this door must not fill it.
+        raise TooMany(
+            "too many tries came from your address", rule="sign-in-rate", cure="wait a minute, then try again"
+        )
 
 
 @router.get("/sign-in")
@@ -25,7 +35,7 @@ def ask(request: Request, next: str = "/") -> Response:  # noqa: A002 - the name
     return page(request, "sign_in.html", way_back=way_back(next), account="", error=None)
 
 
-@router.post("/sign-in")
+@router.post("/sign-in", dependencies=[Depends(not_too_often)])
 def first_step(request: Request, gateway: Here, form: OwnForm) -> Response:
     """Account and password; a code is asked next if one is enrolled."""
     back, account = way_back(form.get("next", "/")), form.get("account", "").strip()
@@ -38,7 +48,7 @@ def first_step(request: Request, gateway: Here, form: OwnForm) -> Response:
     return _in(gateway, done, back)
 
 
-@router.post("/sign-in/code")
+@router.post("/sign-in/code", dependencies=[Depends(not_too_often)])
 def second_step(request: Request, gateway: Here, form: OwnForm) -> Response:
     """The code of the authenticator."""
     back = way_back(form.get("next", "/"))

@@ -16,6 +16,7 @@ from gateway.errors import STATUS, Broken, GatewayError, Invalid
 from gateway.web import account, asking, catalogue, home, log_book, mine, queue, rules, sign_in, studies, weighing
 from gateway.web.doors import NotSignedIn, sign_in_address
 from gateway.web.headers import SafeHeaders
+from gateway.web.limits import Tries
 from gateway.web.pages import page
 
 STATIC = Path(__file__).parent / "static"
@@ -24,7 +25,7 @@ STATIC = Path(__file__).parent / "static"
 def build(gateway: Gateway) -> FastAPI:
     """The pages around one gateway, to be mounted behind the routes of the API."""
     site = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, telemetry={"auto_configure": False})
-    site.state.gateway = gateway
+    site.state.gateway, site.state.tries = gateway, Tries()
     site.add_middleware(SafeHeaders, production=gateway.settings.mode == "production")
     site.mount("/static", StaticFiles(directory=STATIC), name="static")
     for room in (sign_in, account, home, catalogue, asking, mine, queue, weighing, studies, rules, log_book):

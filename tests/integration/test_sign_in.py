@@ -1,7 +1,7 @@
 """Signing in to the pages: what gets in, what stays out, what the log and the browser are told."""
 
 import re
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pyotp
 import pytest
@@ -10,6 +10,7 @@ from starlette.testclient import TestClient
 from gateway.actions import accounts, sessions
 from gateway.app import build
 from gateway.errors import NotAllowed
+from gateway.web import limits
 
 WORDS = "four words and a number 7"
 ORIGIN = {"Origin": "http://testserver"}
@@ -215,3 +216,25 @@ def test_an_idle_session_does_not_outlive_its_day(world, browser):
     sign_in(browser)
     world.clock.time += timedelta(hours=13)
     assert browser.get("/account").status_code == 303
+
+
+def test_one_address_may_try_thirty_times_a_minute_whichever_accounts_it_tries(world, browser):
+    for number in range(30):
+        assert sign_in(browser, "not these words 7", account=f"nobody.{number}").status_code == 401
+    events = len(world.events())
+    refused = sign_in(browser)
+    assert refused.status_code == 429
+    assert "wait a minute" in refused.text.lower()
+    assert browser.post("/sign-in/code", data={"code": "1"}, headers=ORIGIN).status_code == 429
+    assert len(world.events()) == events
+    world.clock.forward(seconds=61)
+    assert sign_in(browser).status_code == 303
+
+
+def test_an_address_of_ipv6_is_counted_by_its_network():
+    tries, now = limits.Tries(), datetime(2026, 3, 2, tzinfo=UTC)
+    assert all(tries.may(f"2001:db8::{number:x}", now) for number in range(limits.TRIES))
+    assert not tries.may("2001:db8::ffff", now)
+    assert tries.may("2001:db8:0:1::1", now)
+    assert tries.may("192.0.2.1", now)
+    assert tries.may("2001:db8::ffff", now + limits.SPAN)
