@@ -21,6 +21,7 @@ from gateway.actions import datasets
 from gateway.catalogue import columnfile
 from gateway.demo.trial import write_trial
 from gateway.domain.release import Step
+from gateway.errors import NotPossible
 from gateway.formats import writer
 from gateway.release import scanning
 from pseudonymization.columns import Column, ColumnRef, Handling, Role, Study, Table
@@ -335,8 +336,30 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     built.gateway.store.engine.dispose()
 
 
-STOPPED = {
-    "a date column kept by a steward": ("LB", "LBDTC", {"role": Role.KEPT, "handling": None}, "date (`LB.LBDTC`)"),
+def rewritten(original: str, table: str, column: str, change: dict[str, Any]) -> str:
+    """The column file with one column's line changed."""
+    study = columnfile.loads(original, place="trial")
+    tables = tuple(
+        replace(t, columns=tuple(replace(c, **change) if (t.name, c.name) == (table, column) else c for c in t.columns))
+        for t in study.tables
+    )
+    return columnfile.dumps(replace(study, tables=tables), previous=original)
+
+
+def test_true_dates_kept_by_a_steward_are_refused_with_the_column_file_and_no_version_follows(world: World) -> None:
+    file = datasets.column_file(world.gateway, "trial")
+    original, before = file.read_text("utf-8"), world.gateway.store.dataset("trial").version
+    file.write_text(rewritten(original, "LB", "LBDTC", {"role": Role.KEPT, "handling": None}), "utf-8")
+    try:
+        with pytest.raises(NotPossible, match=r"`LB\.LBDTC` holds dates of subjects") as refusal:
+            datasets.check(world.gateway, world.people["steward"], "trial")
+        assert refusal.value.rule == "true-dates"
+        assert world.gateway.store.dataset("trial").version == before
+    finally:
+        file.write_text(original, "utf-8")
+
+
+STOPPED: dict[str, tuple[str, str, dict[str, str], str]] = {
     "a label": ("LB", "LBTEST", {"label": "Test at {site}"}, "recoded id (`LB.LBTEST`)"),
     "a reason that goes into the manifest": ("LB", "LBTEST", {"because": "see {id}"}, "subject id (`manifest.plan`"),
 }
@@ -350,13 +373,8 @@ def test_a_leak_stops_the_whole_line_and_tells_no_value(world: World, case: str)
     spelled = {"site": first["SITEID"], "id": first["USUBJID"]}
     file = datasets.column_file(world.gateway, "trial")
     original = file.read_text("utf-8")
-    change = {k: v.format(**spelled) if isinstance(v, str) and k != "role" else v for k, v in change.items()}
-    study = columnfile.loads(original, place="trial")
-    tables = tuple(
-        replace(t, columns=tuple(replace(c, **change) if (t.name, c.name) == (table, column) else c for c in t.columns))
-        for t in study.tables
-    )
-    file.write_text(columnfile.dumps(replace(study, tables=tables), previous=original), "utf-8")
+    change = {k: v.format(**spelled) for k, v in change.items()}
+    file.write_text(rewritten(original, table, column, change), "utf-8")
     try:
         datasets.check(world.gateway, world.people["steward"], "trial")
         release = world.run(world.approved(tables=["DM", "LB"], project=case.replace(" ", "-")))
