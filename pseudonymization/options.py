@@ -31,6 +31,16 @@ class Unfit(StrEnum):
     DROP = "drop"
 
 
+class MixedIds(StrEnum):
+    """What happens where some subject ids are numbers and others are not: 0012 may have become 12 on the way.
+
+    `stop`: the release stops. `as_text`: each id is the text that it is.
+    """
+
+    STOP = "stop"
+    AS_TEXT = "as_text"
+
+
 @dataclass(frozen=True, slots=True)
 class Options:
     """The choices of one study. The default asks for nothing beyond what the rules demand.
@@ -43,6 +53,10 @@ class Options:
     copies: what is done where a copy of a subject's variable disagrees with its source.
     orphans: rows of subjects that the subject table lacks. duplicates: all rows of a subject that it holds twice.
     parents: supplemental qualifiers whose record is not there.
+    mixed_ids: subject ids of two forms. encodings: tables whose text is not UTF-8, each with the encoding that it is
+      read in (`TS=windows-1252`); one that is not listed stops the release.
+    cleared: columns in which the leak scan found what is no identifier, each with the reason (`DS.DSTERM=the word is a
+      ward, not a name`); they are not searched.
     text_replacement: what stands where free text was redacted. text_allow: words that redaction lets stand, for all
       texts (`Mercy General`) or for one column (`DS.DSTERM=Mercy General`); a subject id is never let stand.
     rare_terms: what happens to medical terms that few subjects hold, or that are sensitive. rare_below: fewer subjects
@@ -60,6 +74,9 @@ class Options:
     orphans: Unfit = Unfit.STOP
     duplicates: Unfit = Unfit.STOP
     parents: Unfit = Unfit.STOP
+    mixed_ids: MixedIds = MixedIds.STOP
+    encodings: tuple[str, ...] = ()
+    cleared: tuple[str, ...] = ()
     text_replacement: Replacement = Replacement.MARK
     text_allow: tuple[str, ...] = ()
     rare_terms: RareTerms = RareTerms.BY_MODE
@@ -72,6 +89,15 @@ class Options:
         """The words that redaction lets stand in a column, spelled as tokens are."""
         named = [word.rpartition("=") for word in self.text_allow]
         return frozenset(spelling(word) for place, _, word in named if place in {"", f"{table}.{column}"})
+
+    def reads(self, table: str, encoding: str) -> bool:
+        """Whether a table may be read in this encoding, which is none of UTF-8."""
+        return f"{table}={encoding}" in self.encodings
+
+    def reasons(self) -> dict[str, str]:
+        """Each cleared column as TABLE.COLUMN, and why."""
+        pairs = (entry.partition("=") for entry in self.cleared)
+        return {place.strip(): reason.strip() for place, _, reason in pairs}
 
 
 DEFAULT = Options()

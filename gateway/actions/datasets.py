@@ -186,7 +186,9 @@ def _fits(study: Study, path: Path, file: Path) -> None:
 def _proposed(path: Path, key: str, country: str) -> Study:
     folder = scan(path)
     profiles = profile.profile_study(folder)
-    return propose.propose(profiles, name=key, country=_country(country))
+    study = propose.propose(profiles, name=key, country=_country(country))
+    read = tuple(f"{table.name}={table.encoding}" for table in folder if table.encoding.lower() not in sound.PLAIN)
+    return replace(study, options=replace(study.options, encodings=read))
 
 
 def _country(text: str) -> ColumnRef | str:

@@ -8,6 +8,9 @@ from typing import Any
 from gateway.errors import Invalid
 from pseudonymization.options import DEFAULT, Options
 
+_PAIRS = {"encodings": "write [TS=windows-1252]", "cleared": "write [TABLE.COLUMN=the reason]"}
+"""Options whose every entry is a place and what is said of it."""
+
 Fault = Callable[[str, str, str], Invalid]
 """(field, reason, cure) → the fault at that field's line."""
 
@@ -56,6 +59,10 @@ def _value(name: str, value: Any, default: Any, fault: Fault) -> Any:
     if isinstance(default, tuple):
         if not isinstance(value, list) or not all(isinstance(word, str) for word in value):
             raise fault(name, f"`{name}` is not a list of words", "write [one, two]")
+        if name in _PAIRS and not all(
+            word.partition("=")[0].strip() and word.partition("=")[2].strip() for word in value
+        ):
+            raise fault(name, f"an entry of `{name}` lacks a place or what is said of it", _PAIRS[name])
         return tuple(value)
     if not isinstance(value, str):
         raise fault(name, f"`{name}` is not a text", "put it in quotes")

@@ -6,7 +6,7 @@ from pathlib import Path
 from gateway.domain.release import Step
 from gateway.errors import Invalid, NotPossible
 from gateway.formats import content_digest, digests, scan
-from gateway.release import composing, weighing, words
+from gateway.release import composing, sound, weighing, words
 from gateway.release.work import Work
 from policies import decide
 from policies.verdict import Verdict
@@ -32,6 +32,10 @@ def prepare(work: Work) -> tuple[Work, Prepared]:
     unaltered(work)
     verdict = verdict_now(work)
     _large_enough(work, verdict.policy.safeguards)
+    asked = {table.name for table in work.asked.tables}
+    sound.check_encodings(
+        work.whole, [(table.name, table.encoding) for table in scan(Path(work.version.path)) if table.name in asked]
+    )
     prepared = deidentify.prepare(
         work.whole,
         work.asked,
@@ -40,6 +44,7 @@ def prepare(work: Work) -> tuple[Work, Prepared]:
         work.key,
         folder=Path(work.version.path),
     )
+    sound.check_ids(work.whole, work.source, prepared.subjects.ids)
     joined = composing.composed(work, weighing.adopted(work.request, work.asked, prepared))
     prepared, coding = words.checked_coding(work, joined.prepared)
     terms = words.of_release(work, prepared.plan)

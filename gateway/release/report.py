@@ -130,7 +130,7 @@ def render(work: Work, tables: Mapping[str, ReleaseTable], created: datetime, ex
         flips=flips,
         pictures=drawing.drawn(tables),
         day_checks=day_checks,
-        words=words.shown(values, tables),
+        words=words.shown(values, tables, work.whole.options),
     ).encode()
 
 

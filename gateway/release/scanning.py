@@ -17,6 +17,7 @@ from gateway.domain.actor import Actor
 from gateway.domain.request import Status
 from gateway.release.work import SHARED_BY_MANY, Work, scope_key
 from pseudonymization import dates
+from pseudonymization.columns import ColumnRef
 from pseudonymization.deidentify import Prepared
 from pseudonymization.faults import Place
 from pseudonymization.isodates import Days
@@ -40,6 +41,7 @@ def scanner(work: Work, prepared: Prepared) -> Scanner:
         work.whole,
         prepared.subjects,
         prepared.plan,
+        allowed={ColumnRef(*place.partition(".")[::2]) for place in work.whole.options.reasons()},
         pseudonyms=pa.array(subject_pseudonyms(work.key, prepared.subjects.ids.to_pylist()), pa.string()),
         source=source,
         told=Narratives.of(work.whole, source, prepared.plan),

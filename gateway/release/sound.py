@@ -4,7 +4,7 @@ Nothing is repaired. A release stops at such rows and names them, unless the ste
 that they are left out.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from pseudonymization import cells, dates
 from pseudonymization.columns import Role, Source, Study, Table
 from pseudonymization.faults import Place, Unreadable, Unresolved
-from pseudonymization.options import Unfit
+from pseudonymization.options import MixedIds, Unfit
 from pseudonymization.subjects import ONE_ROW_EACH
 
 _JOIN = "\x1f"
@@ -159,7 +159,9 @@ def faults(whole: Study, source: Source, encodings: Sequence[tuple[str, str]] = 
     `encodings`: how each table's bytes were read.
     """
     found = [
-        Fault(f"not UTF-8: read as {encoding}", Place(table)) for table, encoding in encodings if encoding not in _PLAIN
+        Fault(f"not UTF-8: read as {encoding}", Place(table), "encodings")
+        for table, encoding in encodings
+        if encoding.lower() not in PLAIN
     ]
     roster = SoundSource(source, whole).roster
     known = _ids(source, roster) if roster else pa.array([], pa.string())
@@ -175,7 +177,42 @@ def faults(whole: Study, source: Source, encodings: Sequence[tuple[str, str]] = 
     return tuple(found)
 
 
-_PLAIN = frozenset({"utf-8", "utf-8-sig", "ascii", ""})
+PLAIN = frozenset({"utf-8", "utf-8-sig", "utf8", "ascii", "us-ascii", ""})
+"""Encodings that leave no doubt."""
+
+
+def check_encodings(whole: Study, tables: Iterable[tuple[str, str]]) -> None:
+    """Nothing, if every table (name, encoding) is read in UTF-8 or in an encoding that the steward chose.
+
+    Raises:
+        Unresolved: one is not; names the tables and how they would be read.
+    """
+    doubtful = [(n, e) for n, e in tables if e.lower() not in PLAIN and not whole.options.reads(n, e)]
+    if doubtful:
+        listed = ", ".join(f"{name}={encoding}" for name, encoding in doubtful)
+        raise Unresolved(
+            "the text of a table is not UTF-8",
+            places=tuple(Place(name) for name, _ in doubtful),
+            cure=f"save it as UTF-8, or choose `encodings: [{listed}]` in the options of the column file",
+        )
+
+
+def check_ids(whole: Study, source: Source, ids: pa.Array) -> None:
+    """Nothing, if all subject ids are numbers or none is, or the steward chose to take each as the text that it is.
+
+    Raises:
+        Unresolved: they are mixed; names the rows of the rarer form.
+    """
+    if whole.options.mixed_ids is MixedIds.AS_TEXT or not 0.0 < _numeric_share(ids) < 1.0:
+        return
+    places = [
+        fault.place
+        for table in whole.tables
+        if table.subject_key
+        for fault in _mixed(table, pa.concat_arrays([_ids(source, table), pa.array([], pa.string())]))
+    ]
+    cure = "correct the ids, or choose `mixed_ids: as_text` in the options of the column file"
+    raise Unresolved("some subject ids are numbers and others are not", places=tuple(places), cure=cure)
 
 
 def _subject_faults(table: Table, roster: Table | None, known: pa.Array, source: Source) -> list[Fault]:
@@ -195,12 +232,23 @@ def _subject_faults(table: Table, roster: Table | None, known: pa.Array, source:
     elif roster is not None:
         rows = _rows(pc.invert(pc.is_in(ids, value_set=known)))
         found += [Fault(f"a subject that {roster.name} lacks", Place(table.name, key, rows), "orphans")] if rows else []
-    numbers = pc.fill_null(pc.match_substring_regex(ids, r"^[0-9]+(\.[0-9]+)?$"), False)  # noqa: FBT003 - a value
-    share = pc.mean(numbers).as_py() or 0.0
-    if 0.0 < share < 1.0:
-        rows = _rows(numbers if share < 0.5 else pc.invert(numbers))
-        found.append(Fault("ids of mixed types", Place(table.name, key, rows)))
-    return found
+    return found + _mixed(table, ids)
+
+
+def _numbers(ids: pa.Array) -> pa.Array:
+    return pc.fill_null(pc.match_substring_regex(ids, r"^[0-9]+(\.[0-9]+)?$"), False)  # noqa: FBT003 - a value
+
+
+def _numeric_share(ids: pa.Array) -> float:
+    return pc.mean(_numbers(ids)).as_py() or 0.0
+
+
+def _mixed(table: Table, ids: pa.Array) -> list[Fault]:
+    share = _numeric_share(ids)
+    if not 0.0 < share < 1.0:
+        return []
+    rows = _rows(_numbers(ids) if share < 0.5 else pc.invert(_numbers(ids)))
+    return [Fault("ids of mixed types", Place(table.name, table.subject_key or "", rows), "mixed_ids")]
 
 
 def _unreadable(table: Table, source: Source) -> list[Fault]:

@@ -67,7 +67,10 @@ def treat_tables(work: Work, prepared: Prepared, scanner: Scanner) -> Work:
         done += bench.folder.table(name).rows
     bench.scanner.judge_moves(bench.lookups.shifts[:-1])
     bench.scanner.verdict()
-    return work.store(Step.TREATED, {"tables": len(names)}, treated_at=work.gateway.now().isoformat())
+    cleared = sorted(work.whole.options.reasons())
+    return work.store(
+        Step.TREATED, {"tables": len(names), "cleared": cleared}, treated_at=work.gateway.now().isoformat()
+    )
 
 
 def _leaving(plan: Plan) -> Sequence[str]:

@@ -204,7 +204,7 @@ _RULES: Mapping[str, str] = {
 }
 
 
-def shown(values: Mapping[str, Any], tables: Mapping[str, ReleaseTable]) -> dict[str, Any]:
+def shown(values: Mapping[str, Any], tables: Mapping[str, ReleaseTable], options: Options) -> dict[str, Any]:
     """What the report's page shows of words and terms: places, kinds and counts that are no small ones."""
     redacted = []
     for table in tables.values():
@@ -219,6 +219,9 @@ def shown(values: Mapping[str, Any], tables: Mapping[str, ReleaseTable]) -> dict
         "terms": found,
         "rule": rule,
         "held": values.get("held", 0),
+        "near": [f"{name}.{column}" for name in sorted(tables) for column in tables[name].value.get("near_misses", ())],
+        "cleared": [{"place": place, "reason": why} for place, why in sorted(options.reasons().items())],
+        "encodings": list(options.encodings),
     }
 
 

@@ -23,6 +23,14 @@ MOST_PHRASES = 5_000_000
 
 _LONG_ENOUGH = r"(?:[^\s[:punct:]]+[\s[:punct:]]+){4}[^\s[:punct:]]"
 _CODED = re.compile(r"(?:DECOD|BODSYS|SOC|HLT|HLGT|LLT|CLAS|TEST|PARAM|CAT|QLABEL)$")
+_LABEL = re.compile(r"^(?:QLABEL|PARAM|..TEST)$")
+_LABEL_SIGNS = 40
+"""A label of SDTM has at most so many characters (SDTMIG 3.2, QLABEL and --TEST); what is longer may be a story."""
+
+
+def is_label(column: str, text: str) -> bool:
+    """Whether a text only names what is told beside it: the label of a qualifier, a test or a parameter."""
+    return len(text) <= _LABEL_SIGNS and _LABEL.match(column.upper()) is not None
 
 
 class Narratives:

@@ -237,7 +237,8 @@ class Scanner:
         if len(self._known.short):
             self._search_short(known.picked(values, self._known.short_shape), place, is_id=is_id)
         if column.role is not Role.FREE_TEXT:
-            self._search_phrases(narratives.long_texts(values), place)
+            texts = narratives.long_texts(values)
+            self._search_phrases([text for text in texts if not narratives.is_label(place.column, text)], place)
         if not self._dates_leave:
             days, complete = isodates.complete_days(values)
             self._search_days(days[complete], place, as_it_is=as_it_is)

@@ -27,6 +27,7 @@ from gateway.release import scanning
 from pseudonymization.columns import Column, ColumnRef, Handling, Role, Study, Table
 from pseudonymization.faults import Leak, Place
 from pseudonymization.leaks import Narratives, Scanner, moves
+from pseudonymization.leaks.narratives import phrases
 from pseudonymization.leaks.numbers import OwnNumbers
 from tests.integration.conftest import World, found_world
 from tests.treatment import conftest as treatment
@@ -94,6 +95,26 @@ def planted(done: Release, table: str, column: str, value: Any, row: int = 0) ->
 def released_row(done: Release, table: str, original: str) -> int:
     """A row of the subject in a released table: the order is still that of the source."""
     return done.source.tables[table].column("USUBJID").to_pylist().index(original)
+
+
+def test_the_label_of_a_qualifier_is_no_narrative_but_a_story_in_its_place_is(done: Release) -> None:
+    told = Narratives()
+    told._phrases = set(phrases("primary reason for leaving the study then she told the nurse of the fall"))
+    label, story = "Primary Reason for Leaving the Study", "then she told the nurse of the fall in the garden"
+    for text, expected in ((label, set()), (story, {("a phrase of dropped free text", "suppdm", "QLABEL")})):
+        scanner = scanner_of(done, told)
+        scanner.scan("suppdm", planted(done, "suppdm", "QLABEL", text))
+        assert found(scanner) == expected
+
+
+def test_a_column_that_a_steward_cleared_is_not_searched_and_any_other_is(done: Release, told: Narratives) -> None:
+    for allowed, hits in ((set(), 1), ({ColumnRef("suppdm", "QLABEL")}, 0), ({ColumnRef("suppdm", "QORIG")}, 1)):
+        scanner = Scanner(
+            done.study, done.subjects, done.plan, allowed=allowed, pseudonyms=done.lookups.pseudonyms, told=told
+        )
+        known = str(np.datetime64(int(done.subjects.days[0]), "D"))
+        scanner.scan("suppdm", planted(done, "suppdm", "QLABEL", f"seen on {known}"))
+        assert len(found(scanner)) == hits
 
 
 def test_nothing_is_found_in_the_pilot_release(done: Release, scanner: Scanner) -> None:

@@ -10,10 +10,10 @@ from gateway.catalogue.profile import profile_study
 from gateway.catalogue.propose import propose
 from gateway.formats import FileSource, Folder
 from gateway.release.extract import FilteredSource
-from gateway.release.sound import faults
+from gateway.release.sound import check_encodings, check_ids, faults
 from pseudonymization.columns import Study
 from pseudonymization.faults import DataFault, Unresolved
-from pseudonymization.options import DEFAULT, Options, Unfit
+from pseudonymization.options import DEFAULT, MixedIds, Options, Unfit
 from pseudonymization.subjects import collect
 
 Written = Callable[..., Folder]
@@ -91,14 +91,39 @@ def test_a_date_that_no_rule_can_read_is_named(study: Written) -> None:
 
 def test_an_id_column_of_mixed_types_is_named(study: Written) -> None:
     _, _, found = told(study(dm=DM + "S,DM,1077,50,2014-01-02\n"))
-    assert ("ids of mixed types", "`DM.USUBJID` row 13", "") in found
+    assert ("ids of mixed types", "`DM.USUBJID` row 13", "mixed_ids") in found
+
+
+def test_ids_of_mixed_types_stop_until_the_steward_takes_them_as_text(study: Written) -> None:
+    whole, source, _ = told(study(dm=DM + "S,DM,1077,50,2014-01-02\n"))
+    ids = collect(whole, source).ids
+    with pytest.raises(Unresolved, match="others are not") as caught:
+        check_ids(whole, source, ids)
+    assert [str(place) for place in caught.value.places] == ["`DM.USUBJID` row 13"]
+    assert "1077" not in f"{caught.value} {caught.value.cure}"
+    check_ids(replace(whole, options=Options(mixed_ids=MixedIds.AS_TEXT)), source, ids)
+    check_ids(whole, source, ids.slice(1))
+
+
+def test_text_that_is_not_utf_8_stops_until_the_steward_names_its_encoding(study: Written) -> None:
+    whole, _, _ = told(study(dm=DM))
+    read = [("DM", "utf-8"), ("TS", "windows-1252")]
+    with pytest.raises(Unresolved, match="not UTF-8") as caught:
+        check_encodings(whole, read)
+    assert [str(place) for place in caught.value.places] == ["`TS`"]
+    assert "encodings: [TS=windows-1252]" in caught.value.cure
+    check_encodings(replace(whole, options=Options(encodings=("TS=windows-1252",))), read)
+    with pytest.raises(Unresolved):
+        check_encodings(replace(whole, options=Options(encodings=("TS=latin-1",))), read)
 
 
 def test_a_table_that_is_not_utf_8_is_named(pilot: Folder) -> None:
     (ts,) = [table for table in pilot if table.name == "TS"]
     whole = propose(profile_study([ts]), name="s", country="US")
     found = faults(whole, FileSource(pilot.path), [(ts.name, ts.encoding)])
-    assert [(f.kind, str(f.place)) for f in found] == [("not UTF-8: read as windows-1252", "`TS`")]
+    assert [(f.kind, str(f.place), f.choices) for f in found] == [
+        ("not UTF-8: read as windows-1252", "`TS`", "encodings")
+    ]
 
 
 def test_sequence_numbers_join_whatever_their_type(study: Written) -> None:

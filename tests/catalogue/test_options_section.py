@@ -60,3 +60,14 @@ def test_a_wrong_option_is_named_with_its_line(line: str, says: str) -> None:
             TEXT.replace("dates: anchor", line).replace("time_of_day: hour", "").replace("  snap_to_visits: true\n", "")
         )
     assert caught.value.place == "column file:5"
+
+
+def test_a_cleared_column_and_an_encoding_need_what_is_said_of_them() -> None:
+    said = "  cleared: [DS.DSTERM=a ward and no name]\n  encodings: [TS=windows-1252]\n"
+    options = loads(TEXT.replace("  dates: anchor\n", said)).options
+    assert options.reasons() == {"DS.DSTERM": "a ward and no name"}
+    assert options.reads("TS", "windows-1252")
+    assert not options.reads("DM", "windows-1252")
+    for wrong in ("cleared: [DS.DSTERM]", "cleared: [DS.DSTERM=]", "encodings: [=windows-1252]"):
+        with pytest.raises(Invalid, match="lacks a place"):
+            loads(TEXT.replace("dates: anchor", wrong))
