@@ -17,6 +17,7 @@ from gateway.domain.dataset import Dataset
 from gateway.domain.event import Event, EventKind
 from gateway.errors import Invalid, NotFound
 from gateway.formats import scan
+from gateway.release.sound import Fault
 from policies import vocabulary
 from pseudonymization.columns import Column, ColumnRef, Role, Study
 from pseudonymization.subjects import ONE_ROW_EACH
@@ -277,6 +278,31 @@ def _folder(gateway: Gateway, text: str) -> Path:
     if not folder.is_dir():
         raise Invalid("there is no such folder on the gateway's machine", place="path", cure="check the path")
     return folder
+
+
+@action("dataset", "check")
+def faults(gateway: Gateway, actor: Actor, key: str) -> tuple[Fault, ...]:
+    """What does not fit in the data of the version that stands; read once for each version, however often it is shown.
+
+    A source file that was altered since then makes no version before it is read again: `datasets.check`.
+    """
+    version = gateway.store.dataset(key).version.id
+    row = allow(gateway, actor, "dataset", "check", study=key)
+    with _CHECKED_LOCK:
+        held = _CHECKED.get(version)
+    if held is not None:
+        _read(gateway, actor, row, "faults", key)
+        return held
+    found = datasets.faults(gateway, actor, key)
+    with _CHECKED_LOCK:
+        if len(_CHECKED) >= MOST_HELD:
+            _CHECKED.clear()
+        _CHECKED[version] = found
+    return found
+
+
+_CHECKED: dict[str, tuple[Fault, ...]] = {}
+_CHECKED_LOCK = threading.Lock()
 
 
 class _Memory:

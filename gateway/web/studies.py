@@ -53,19 +53,15 @@ def _new(request: Request, typed: Mapping[str, str], error: GatewayError | None 
 def register(request: Request, gateway: Here, visitor: Visitor, form: Form) -> Response:
     """Register a study from a folder."""
     try:
-        made = columns.register(
-            gateway,
-            visitor.actor,
-            path=form.get("path", "").strip(),
-            key=form.get("key", "").strip(),
-            title=form.get("title", "").strip(),
-            country=form.get("country", "").strip(),
-            categories=form.get("categories", "").splitlines(),
-            approvers=form.get("approvers", "").strip(),
-        )
+        made = columns.register(gateway, visitor.actor, **_fields(form))
     except (Invalid, NotPossible) as error:
         return _new(request, {"categories": "", **form}, error)
     return RedirectResponse(f"/studies/{made.id}", 303)
+
+
+def _fields(form: Mapping[str, str]) -> dict[str, Any]:
+    typed = {name: form.get(name, "").strip() for name in ("path", "key", "title", "country", "approvers")}
+    return {**typed, "categories": form.get("categories", "").splitlines()}
 
 
 @router.get("/{key}")
@@ -88,7 +84,7 @@ def checks(request: Request, gateway: Here, visitor: Visitor, key: str, brief: b
     beside: Sequence[Any] = ()
     error: GatewayError | None = None
     try:
-        found = datasets.faults(gateway, visitor.actor, key)
+        found = columns.faults(gateway, visitor.actor, key)
         beside = documents.held(gateway, visitor.actor, key)
     except (Invalid, NotPossible) as told:
         error = told
@@ -103,11 +99,14 @@ def change(request: Request, gateway: Here, visitor: Visitor, key: str, change: 
         return _decide_terms(request, gateway, visitor, key, form)
     if change == "variable":
         return _settle(request, gateway, visitor, key, form)
+    return _refreshed(request, gateway, visitor, key, change)
+
+
+def _refreshed(request: Request, gateway: Gateway, visitor: SignedIn, key: str, change: str) -> Response:
     act = {"accept": datasets.accept, "check": datasets.check}.get(change)
-    if act is None:
-        return RedirectResponse(f"/studies/{key}", 303)
     try:
-        act(gateway, visitor.actor, key)
+        if act is not None:
+            act(gateway, visitor.actor, key)
     except (Invalid, NotPossible) as error:
         return _study(request, gateway, visitor, key, error)
     return RedirectResponse(f"/studies/{key}", 303)
