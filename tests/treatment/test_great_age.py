@@ -88,3 +88,19 @@ def test_case_16_ages_in_other_units_stop_the_release_and_are_not_taken_for_year
         classes.build(whole, source)
     assert str(caught.value.places[0]) == "`DM.AGEU`"
     assert classes.build(*study("YEARS")).names == ("AGE",)
+
+
+def test_case_15_who_turns_90_during_the_trial_is_told_by_no_age_at_an_event() -> None:
+    whole, source = study()
+    key, (dm, mh) = Column("USUBJID", Role.SUBJECT_KEY), whole.tables
+    adae = Table("ADAE", (key, Column("AAGE", Role.QUASI, Kind.NUMBER, hierarchy="age")), "ADAE")
+    whole = Study("S", (dm, mh, adae), "US", whole.baseline)
+    source.tables["DM"] = source.tables["DM"].set_column(1, "AGE", pa.array([89.0, 60.0]))
+    source.tables["ADAE"] = pa.table({"USUBJID": ["A-1", "A-1", "A-2"], "AAGE": [89.0, 90.0, 61.0]})
+    secret = ProjectKey.derive(bytes(32), "p")
+    prepared = prepare(
+        whole, whole, source, Safeguards(dates=DateRule.SHIFT, age_top=89), secret, fixed={"AGE": 0, "AAGE": 0}
+    )
+    (batch,) = source.batches("ADAE")
+    left = treat(lookups(prepared, whole, whole, secret), "ADAE", batch).column("AAGE").to_pylist()
+    assert [str(age).removesuffix(".0") for age in left] == ["89", ">89", "61"]

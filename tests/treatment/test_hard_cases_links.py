@@ -103,7 +103,7 @@ def _cell(value: Any) -> str:
     return str(value)
 
 
-def test_case_9_no_original_id_stands_in_any_byte_that_leaves(pilot: Extract) -> None:
+def test_case_09_no_original_id_stands_in_any_byte_that_leaves(pilot: Extract) -> None:
     wholes = {row["USUBJID"] for row in pilot.before["DM"]}
     assert len(wholes) == 306
     for name, content in pilot.bytes.items():
