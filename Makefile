@@ -40,10 +40,11 @@ format: $(READY) ## let ruff format and fix
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(READY) ## speed of a release, as a ratio to a floor of the same run; then of the log and of a decision
+bench: $(READY) ## speed of a release, as a ratio to a floor of the same run; then of the log, of a decision and of the pages
 	$(BIN)/python -m tests.bench $(ARGS)
 	$(BIN)/python -m tests.bench.audit
 	$(BIN)/python -m tests.bench.decide
+	$(BIN)/python -m tests.bench.pages
 
 PEERS := .venv-peers
 $(PEERS)/.ready: tests/bench/peers.lock
