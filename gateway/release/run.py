@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 
 from gateway import logs
 from gateway.context import Gateway
@@ -12,11 +13,15 @@ from gateway.domain.event import Event, EventKind, Outcome
 from gateway.domain.release import Step
 from gateway.domain.request import Move, Status, move
 from gateway.errors import GatewayError, NotPossible
+from gateway.formats import FileSource
 from gateway.release import judge, pack, prepare, scanning, shelf, treat
+from gateway.release.sound import Childless, as_in_source
 from gateway.release.work import Progress, Work
 from gateway.storage.jobs import Claim, Finish, Hold, JobState
 from pseudonymization.deidentify import Prepared
+from pseudonymization.faults import Unreadable, Unresolved
 from pseudonymization.leaks import Scanner
+from pseudonymization.options import Unfit
 
 MOST_ATTEMPTS = 5
 _EVERYTHING = Actor("system", "the gateway itself", roles={"*": frozenset({"operator"})})
@@ -74,6 +79,23 @@ def _begun(work: Work) -> Work:
 
 
 def _go_on(work: Work) -> None:
+    """The steps in order; a fault in rows is told by the numbers that they have in the source.
+
+    Raises:
+        Unreadable, Unresolved, Unreachable, Leak, GatewayError: as the steps do.
+    """
+    try:
+        _steps(work)
+    except (Unreadable, Unresolved) as fault:
+        drops = Unfit.DROP in {work.whole.options.orphans, work.whole.options.duplicates, work.whole.options.parents}
+        if not drops or work.request.terms.rows or isinstance(fault, Childless):
+            raise
+        files = FileSource(Path(work.version.path), batch_rows=work.gateway.settings.batch_rows)
+        places = tuple(as_in_source(place, work.whole, files) for place in fault.places)
+        raise type(fault)(fault.reason, places=places, cure=fault.cure) from fault
+
+
+def _steps(work: Work) -> None:
     """The steps in order, from the first that is not stored."""
     prepared: Prepared | None = None
     scanner: Scanner | None = None

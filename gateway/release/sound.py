@@ -5,7 +5,7 @@ that they are left out.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ from pseudonymization.subjects import ONE_ROW_EACH
 _JOIN = "\x1f"
 _RELATES = ("RDOMAIN", "IDVAR", "IDVARVAL")
 _ROWS = 20
+ROW = "\x1frow"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,35 @@ class Fault:
     kind: str
     place: Place
     choices: str = ""
+
+
+class Childless(Unresolved):
+    """Qualifiers without their record; their rows are those of the source."""
+
+
+class _Numbered:
+    """A source with one column more: the number of each row, from 1."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+
+    def batches(self, table: str, columns: Sequence[str] | None = None) -> Iterator[Any]:
+        first = 1
+        wanted = None if columns is None else [name for name in columns if name != ROW]
+        for batch in self._source.batches(table, wanted):
+            numbers = pa.array(np.arange(first, first + batch.num_rows))
+            yield batch.append_column(ROW, numbers)
+            first += batch.num_rows
+
+
+def as_in_source(place: Place, whole: Study, source: Source) -> Place:
+    """A place among the rows that were not left out, with the row numbers of the source itself."""
+    key = next((table.subject_key for table in whole.tables if table.name == place.table), None)
+    if not place.rows or key is None:
+        return place
+    left = SoundSource(_Numbered(source), whole).batches(place.table, [key, ROW])
+    numbers = pa.concat_arrays([batch.column(1) for batch in left] or [pa.array([], pa.int64())])
+    return replace(place, rows=tuple(numbers[row - 1].as_py() for row in place.rows if row <= len(numbers)))
 
 
 class SoundSource:
@@ -73,7 +103,7 @@ class SoundSource:
                 if lost.any() and self._whole.options.parents is Unfit.STOP:
                     place = Place(table, "IDVARVAL", cells.rows_where(lost, first))
                     cure = "mend the data, or choose `parents: drop` in the options of the column file"
-                    raise Unresolved("a qualifier has no record that it belongs to", places=(place,), cure=cure)
+                    raise Childless("a qualifier has no record that it belongs to", places=(place,), cure=cure)
                 kept &= ~lost
             first += batch.num_rows
             shown = batch if columns is None else batch.select(list(columns))

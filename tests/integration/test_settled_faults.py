@@ -48,3 +48,24 @@ def test_a_cleared_column_stands_in_the_report_with_its_reason_and_in_the_log(se
     assert "a letter is no id" in (world.folder(release) / "report.html").read_text("utf-8")
     steps = [event.facts for event in world.events(kind="release.step") if "cleared" in event.facts]
     assert [facts["cleared"] for facts in steps] == [["DM.SEX"]]
+
+
+def test_a_fault_after_dropped_rows_is_told_by_its_row_in_the_source(fresh, tmp_path):
+    folder = tmp_path / "dropped"
+    folder.mkdir()
+    (folder / "dm.csv").write_bytes((HEAD + ROWS).replace(b"\x92", b""))
+    rows = [f"S,AE,S-99-{at},1,2014-02-03" for at in range(4)]
+    rows += [f"S,AE,S-10-{at},1,2014-02-0{at % 9 + 1}" for at in range(1001, 1021)]
+    (folder / "ae.csv").write_text("\n".join(["STUDYID,DOMAIN,USUBJID,AESEQ,AESTDTC", *rows, ""]), "utf-8")
+    steward = fresh.people["steward"]
+    datasets.add(fresh.gateway, steward, folder, key="dropped", accept=True)
+    (folder / "ae.csv").write_text(
+        "\n".join(["STUDYID,DOMAIN,USUBJID,AESEQ,AESTDTC", *rows, "S,AE,S-10-1001,2,sty-91", ""]), "utf-8"
+    )
+    file = Path(datasets.column_file(fresh.gateway, "dropped"))
+    text = file.read_text("utf-8")
+    file.write_text(text.replace("options:\n", "options:\n  orphans: drop\n"), "utf-8")
+    datasets.check(fresh.gateway, steward, "dropped")
+    release = fresh.run(fresh.approved(dataset="dropped", tables={"DM": ["AGE", "SEX"], "AE": ["AESEQ", "AESTDTC"]}))
+    assert "`AE.AESTDTC` row 25" in release.fault
+    assert "sty" not in release.fault
