@@ -63,8 +63,11 @@ def test_local_recoding_of_adult_keeps_what_it_should(adult, quasi, cells, least
 def test_the_frontier_costs_more_the_more_it_protects(adult, quasi):
     table = class_table(read_table(adult / "adult.csv").slice(0, 3000), quasi)
     found = alternatives(table, ladders_of(table, adult / "hierarchies", Safeguards()), Safeguards(), sizes=(2, 5, 20))
-    assert [one.k for one in found] == [1, 2, 5, 20]
-    assert all(a.granularity > b.granularity for a, b in pairwise(found))
+    # The larger classes may blank cells; beside them stand those that blank none.
+    blanking = [one for one in found if one.blank_limit == 1.0]
+    assert [one.k for one in blanking] == [1, 2, 5, 20]
+    assert all(a.granularity > b.granularity for a, b in pairwise(blanking))
+    assert all(one.blanked == 0 for one in found if one not in blanking)
     assert all(one.maximum_risk <= 1 / one.k for one in found)
 
 
