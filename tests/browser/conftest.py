@@ -2,7 +2,6 @@
 
 import os
 import secrets
-import shutil
 import socket
 import threading
 import time
@@ -17,7 +16,9 @@ import uvicorn
 from playwright.sync_api import Browser, BrowserContext, Error, Page, sync_playwright
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import make_url
+from starlette.routing import Mount
 
+from gateway import audit
 from gateway.actions import accounts, datasets, requests, sessions
 from gateway.app import build
 from gateway.context import Gateway, open_gateway
@@ -132,7 +133,9 @@ def _free_port() -> int:
 def _run(base: Path, study: Path, database_url: str = "") -> Iterator[Site]:
     port = _free_port()
     site = _found(base, study, database_url, f"http://localhost:{port}")
-    server = uvicorn.Server(uvicorn.Config(site.app, host="127.0.0.1", port=port, log_level="error"))
+    server = uvicorn.Server(
+        uvicorn.Config(site.app, host="127.0.0.1", port=port, log_level="error", server_header=False)
+    )
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     while not server.started:
@@ -247,18 +250,95 @@ def visit(chromium: Browser) -> Iterator[Open]:
     assert complaints == []
 
 
-def _cookie(site: Site, who: str) -> Any:
-    """The session of a person, begun once for all tests of a site."""
+def session_of(site: Site, who: str) -> str:
+    """The secret of a person's session, begun once for all tests of a site."""
     held = site.cookies.get(who)
     if held is None or sessions.resume(site.gateway, held) is None:
         done = sessions.begin(site.gateway, account=PEOPLE[who][0], password=WORDS)
         held = site.cookies[who] = done.secret
-    return {"name": "gateway-session", "value": held, "url": site.url, "httpOnly": True, "sameSite": "Lax"}
+    return str(held)
 
 
-@pytest.fixture
-def copy_of(tmp_path: Path) -> Callable[[Path], Path]:
-    def copied(study: Path) -> Path:
-        return Path(shutil.copytree(study, tmp_path / "study"))
+def _cookie(site: Site, who: str) -> Any:
+    return {
+        "name": "gateway-session",
+        "value": session_of(site, who),
+        "url": site.url,
+        "httpOnly": True,
+        "sameSite": "Lax",
+    }
 
-    return copied
+
+@dataclass(frozen=True)
+class Things:
+    """What pages are about: a study, a request that waits, one that was released, an event."""
+
+    dataset: str
+    waiting: str
+    released: str
+    release: str
+    event: str
+
+
+def things(site: Site, dataset: str = "trial", **changes: Any) -> Things:
+    """One of each, made without the pages."""
+    waiting = site.request(dataset=dataset, **changes)
+    released = site.released(dataset=dataset, **changes)
+    site.gateway.publish()
+    release = site.gateway.store.request(released, seen_by=site.people["researcher"]).release
+    with site.gateway.store.reading() as connection:
+        event = audit.events(connection, about=released, limit=1).events[0].event_id
+    return Things(dataset, waiting, released, release, event)
+
+
+def addresses(about: Things) -> dict[str, tuple[str, str]]:
+    """Route → whose page it is, and its address with these things in it."""
+    return {
+        "/sign-in": ("", "/sign-in"),
+        "/": ("researcher", "/"),
+        "/account": ("researcher", "/account"),
+        "/catalogue": ("researcher", "/catalogue?q=age"),
+        "/catalogue/{key}": ("researcher", f"/catalogue/{about.dataset}"),
+        "/requests": ("researcher", "/requests"),
+        "/requests/{key}": ("researcher", f"/requests/{about.released}"),
+        "/requests/{key}/amend": ("researcher", f"/requests/{about.waiting}/amend"),
+        "/releases/{key}/progress": ("researcher", f"/releases/{about.release}/progress"),
+        "/releases/{key}/files/{name}": ("researcher", f"/releases/{about.release}/files/report.html"),
+        "/queue": ("steward", "/queue"),
+        "/queue/{key}": ("steward", f"/queue/{about.waiting}"),
+        "/queue/{key}/choices": ("steward", f"/queue/{about.waiting}/choices"),
+        "/studies": ("steward", "/studies"),
+        "/studies/~register": ("steward", "/studies/~register"),
+        "/studies/{key}": ("steward", f"/studies/{about.dataset}"),
+        "/studies/{key}/checks": ("steward", f"/studies/{about.dataset}/checks"),
+        "/studies/{key}/variable": ("steward", f"/studies/{about.dataset}/variable?of=DM.AGE"),
+        "/studies/{key}/terms": ("steward", f"/studies/{about.dataset}/terms"),
+        "/rules": ("steward", "/rules"),
+        "/rules/~drafts": ("steward", "/rules/~drafts"),
+        "/rules/~drafts/{key}": ("steward", "/rules/~drafts/none"),
+        "/rules/~drafts/{key}/flips": ("steward", "/rules/~drafts/none/flips"),
+        "/rules/~edit": ("steward", "/rules/~edit?of=ca"),
+        "/rules/{name}": ("steward", "/rules/ca"),
+        "/log-book": ("auditor", "/log-book"),
+        "/log-book/event/{key}": ("auditor", f"/log-book/event/{about.event}"),
+        "/log-book/event/{key}/proof": ("auditor", f"/log-book/event/{about.event}/proof"),
+        "/log-book/of/{thing}": ("auditor", f"/log-book/of/{about.released}"),
+        "/log-book/verify": ("auditor", "/log-book/verify"),
+    }
+
+
+NO_PAGES = {
+    "/log-book/event/{key}/proof",
+    "/releases/{key}/progress",
+    "/releases/{key}/files/{name}",
+    "/queue/{key}/choices",
+}
+"""Routes that answer with a file (its sandbox runs no script of a test either), or with a part of a page."""
+
+
+def site_routes(site: Site) -> list[tuple[str, str]]:
+    """Method and path of every route of the pages."""
+    pages = next(route.app for route in site.app.routes if isinstance(route, Mount))
+    paths = pages.openapi()["paths"]
+    assert len(paths) > 20
+    return sorted((method.upper(), path) for path, calls in paths.items() for method in calls)
