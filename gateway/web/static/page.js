@@ -10,6 +10,7 @@ function localTimes(root) {
   }
 }
 
+// A field named `dataset` hides form.dataset: attributes are asked by name.
 // Forms marked data-keep are remembered in this tab until they arrive; passwords and keys never are.
 const place = (form) => `form:${form.getAttribute("action") || location.pathname}`;
 const kept = (form) =>
@@ -24,7 +25,7 @@ function remember(form) {
 
 function restore(form) {
   const held = sessionStorage.getItem(place(form));
-  if (!held || form.dataset.keep === "server") return;
+  if (!held || form.getAttribute("data-keep") === "server") return;
   const values = JSON.parse(held);
   for (const field of kept(form)) {
     const choice = field.type === "checkbox" || field.type === "radio";
@@ -38,12 +39,12 @@ function restore(form) {
 
 document.addEventListener("input", (event) => {
   const form = event.target.form;
-  if (form && "keep" in form.dataset) remember(form);
+  if (form && form.hasAttribute("data-keep")) remember(form);
 });
 
 document.addEventListener("submit", (event) => {
   const form = event.target;
-  if (form.dataset.sent && !form.hasAttribute("hx-get")) {
+  if (form.hasAttribute("data-sent") && !form.hasAttribute("hx-get")) {
     event.preventDefault();
     return;
   }
@@ -53,7 +54,7 @@ document.addEventListener("submit", (event) => {
     return;
   }
   if (form.method !== "post" || event.defaultPrevented) return;
-  form.dataset.sent = "yes";
+  form.setAttribute("data-sent", "yes");
   setTimeout(() => {
     for (const button of form.querySelectorAll("button")) button.disabled = true;
   });
@@ -62,7 +63,7 @@ document.addEventListener("submit", (event) => {
 // A page that comes back with the back button may be sent again.
 addEventListener("pageshow", () => {
   for (const form of document.querySelectorAll("form[data-sent]")) {
-    delete form.dataset.sent;
+    form.removeAttribute("data-sent");
     for (const button of form.querySelectorAll("button")) button.disabled = false;
   }
 });
