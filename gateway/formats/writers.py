@@ -4,6 +4,7 @@ Two writes of the same batches give the same bytes: nothing of the clock, the ho
 the data gets in.
 """
 
+import base64
 from collections.abc import Collection
 from typing import BinaryIO, Protocol
 
@@ -85,7 +86,11 @@ class _Appended:
 
 
 class ParquetWriter:
-    """Parquet: zstd, no statistics (they name the smallest and largest value), one row group for 500,000 rows."""
+    """Parquet: zstd, no statistics (they name the smallest and largest value), one row group for 500,000 rows.
+
+    Texts are read as texts: that they were dictionaries here is not told. Read as categories, pandas maps one column
+    through another to the wrong rows where their categories stand in another order.
+    """
 
     def __init__(self, schema: pa.Schema, sink: BinaryIO, *, name: str = "", label: str = "") -> None:
         self._schema = _own_metadata(schema, name, label)
@@ -93,8 +98,15 @@ class ParquetWriter:
         self._rows = 0
         self._out = pa.PythonFile(_Appended(sink), mode="w")
         self._writer = pq.ParquetWriter(
-            self._out, self._schema, compression="zstd", write_statistics=False, use_dictionary=True
+            self._out,
+            self._schema,
+            compression="zstd",
+            write_statistics=False,
+            use_dictionary=True,
+            store_schema=False,
         )
+        told = base64.b64encode(_as_texts(self._schema).serialize().to_pybytes()).decode()
+        self._writer.add_key_value_metadata({"ARROW:schema": told})
 
     def write(self, batch: pa.RecordBatch) -> None:
         """Hold the batch until a row group is full."""
@@ -117,6 +129,12 @@ class ParquetWriter:
             table = pa.Table.from_batches(self._held, self._schema).unify_dictionaries()
             self._writer.write_table(table, row_group_size=ROW_GROUP)
         self._held, self._rows = [], 0
+
+
+def _as_texts(schema: pa.Schema) -> pa.Schema:
+    """The schema with a dictionary of texts told as texts."""
+    told = [field.with_type(field.type.value_type) if pa.types.is_dictionary(field.type) else field for field in schema]
+    return pa.schema(told, metadata=schema.metadata)
 
 
 def _own_metadata(schema: pa.Schema, name: str, label: str) -> pa.Schema:

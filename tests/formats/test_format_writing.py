@@ -297,3 +297,18 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
 def test_memory_does_not_grow_with_rows(fmt: str) -> None:
     grown = subprocess.run([sys.executable, "-c", GROWTH, fmt], capture_output=True, text=True, check=True)
     assert int(grown.stdout) < 40  # MB, while five times the rows went through
+
+
+def test_texts_of_a_parquet_file_are_texts_to_pandas_and_map_to_the_right_rows(tmp_path):
+    ids = pa.array(["c", "a", "b"]).dictionary_encode()
+    days = pa.array(["2150-03-01", "2149-01-01", "2151-12-31"]).dictionary_encode()
+    batch = pa.record_batch([ids, days, pa.array([1.0, None, 2.0])], names=["USUBJID", "RFSTDTC", "AGE"])
+    with (tmp_path / "dm.parquet").open("wb") as sink:
+        out = writer("parquet", batch.schema, sink, name="DM", label="Demographics")
+        out.write(batch)
+        out.close()
+    frame = pd.read_parquet(tmp_path / "dm.parquet")
+    assert not [name for name in frame if isinstance(frame[name].dtype, pd.CategoricalDtype)]
+    asked = pd.DataFrame({"USUBJID": ["b", "c"]})
+    assert list(asked["USUBJID"].map(frame.set_index("USUBJID")["RFSTDTC"])) == ["2151-12-31", "2150-03-01"]
+    assert pq.read_schema(tmp_path / "dm.parquet").metadata[b"label"] == b"Demographics"
