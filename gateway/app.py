@@ -65,6 +65,8 @@ def build(gateway: Gateway, *, with_worker: bool = False) -> FastAPI:
         version="0.1.0",
         description=DESCRIPTION,
         lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
         telemetry={"auto_configure": False},
     )
     app.state.gateway = gateway
@@ -72,5 +74,5 @@ def build(gateway: Gateway, *, with_worker: bool = False) -> FastAPI:
     for room in (datasets, requests, releases, audit_routes, log):
         app.include_router(room.router, responses=examples.refusals() if room is not log else None)
     app.add_api_route("/v1/{rest:path}", problems.no_such_call, include_in_schema=False, methods=problems.METHODS)
-    app.mount("/", site.build(gateway))
+    app.mount("/", site.build(gateway, describe=app.openapi))
     return app

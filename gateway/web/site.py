@@ -1,6 +1,8 @@
 """The pages as one application beside the API: routes, static files, headers, and errors as pages."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -13,22 +15,39 @@ from gateway.actions import guard
 from gateway.context import Gateway
 from gateway.domain.actor import ANONYMOUS
 from gateway.errors import STATUS, Broken, GatewayError, Invalid
-from gateway.web import account, asking, catalogue, home, log_book, mine, queue, rules, sign_in, studies, weighing
+from gateway.web import (
+    account,
+    asking,
+    catalogue,
+    description,
+    home,
+    log_book,
+    mine,
+    queue,
+    rules,
+    sign_in,
+    studies,
+    weighing,
+)
 from gateway.web.doors import NotSignedIn, sign_in_address
 from gateway.web.headers import SafeHeaders
 from gateway.web.limits import Tries
 from gateway.web.pages import page
 
+_ROOMS = (
+    sign_in, account, home, catalogue, asking, mine, queue, weighing, studies, rules, log_book, description,
+)  # fmt: skip
 STATIC = Path(__file__).parent / "static"
 
 
-def build(gateway: Gateway) -> FastAPI:
-    """The pages around one gateway, to be mounted behind the routes of the API."""
+def build(gateway: Gateway, *, describe: Callable[[], dict[str, Any]]) -> FastAPI:
+    """The pages around one gateway, to be mounted behind the routes of the API, which `describe` tells as OpenAPI."""
     site = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, telemetry={"auto_configure": False})
     site.state.gateway, site.state.tries = gateway, Tries()
+    site.state.describe = describe
     site.add_middleware(SafeHeaders, production=gateway.settings.mode == "production")
     site.mount("/static", StaticFiles(directory=STATIC), name="static")
-    for room in (sign_in, account, home, catalogue, asking, mine, queue, weighing, studies, rules, log_book):
+    for room in _ROOMS:
         site.include_router(room.router)
     _errors(site)
     return site

@@ -295,6 +295,7 @@ def addresses(about: Things) -> dict[str, tuple[str, str]]:
     """Route → whose page it is, and its address with these things in it."""
     return {
         "/sign-in": ("", "/sign-in"),
+        "/docs": ("", "/docs"),
         "/": ("researcher", "/"),
         "/account": ("researcher", "/account"),
         "/catalogue": ("researcher", "/catalogue?q=age"),
