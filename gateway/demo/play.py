@@ -90,7 +90,7 @@ def _end(scene: Scene, story: Mapping[str, Any]) -> None:
     narrator.say("What to try next (put .venv/bin/ before `gateway`, or activate the environment)")
     waiting = found["waiting"][0] if found["waiting"] else found["request"]
     for command in (
-        "make serve                              # this home's API, with tokens and /docs",
+        "make serve                              # the pages and the API of this home, with its accounts",
         f"export GATEWAY_HOME={home}",
         "gateway requests list",
         f"gateway requests show {waiting}",
