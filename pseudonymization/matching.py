@@ -47,6 +47,8 @@ class Traces:
 
     def days(self, subjects: pa.Array, dates: pa.Array, grain: str = DAY) -> None:
         """Visit days of complete dates (or study days); where dates were cut, the months or years that are left."""
+        if self.count.get(VISITS, 0) >= MOST_PAIRS:
+            return
         column = cells.encode(dates)
         texts, kind = column.texts(), dates.type.value_type if pa.types.is_dictionary(dates.type) else dates.type
         found: list[int | None]
@@ -61,6 +63,8 @@ class Traces:
 
     def times(self, subjects: pa.Array, dates: pa.Array, grain: str = MINUTE) -> None:
         """Clock times behind dates, in minutes; where they were cut, of full hours."""
+        if self.count.get(TIMES, 0) >= MOST_PAIRS:
+            return
         column = cells.encode(dates)
         matches = [_CLOCK.search(text) for text in column.texts()]
         found = [60 * int(match[1]) + int(match[2] or 0) if match else None for match in matches]
@@ -68,6 +72,8 @@ class Traces:
 
     def items(self, kind: str, subjects: pa.Array, columns: Sequence[pa.Array]) -> None:
         """What stands side by side in a row, as one value: a test and its result, a term."""
+        if self.count.get(kind, 0) >= MOST_PAIRS:
+            return
         coded = [cells.encode(column) for column in columns]
         together = np.full(len(subjects), -1, dtype=np.int64)
         if all(len(one.values) for one in coded):
@@ -99,9 +105,11 @@ class Traces:
         self.grain[kind] = grain
         who = cells.encode(subjects)
         places = np.array([self.place.setdefault(text, len(self.place)) for text in who.texts()] + [-1], dtype=np.int64)
-        values = np.array([value or 0 for value in found] + [0], dtype=np.int64)
+        # Subject and value as one number each: far cheaper to sort than pairs.
+        values, same = np.unique(np.array([value or 0 for value in found], dtype=np.int64), return_inverse=True)
         rows = known & (who.codes >= 0)
-        pairs = np.unique(np.stack([places[who.codes[rows]], values[codes[rows]]]), axis=1)
+        flat = np.unique(who.codes[rows].astype(np.int64) * len(values) + same[codes[rows]])
+        pairs = np.stack([places[flat // len(values)], values[flat % len(values)]])
         self.held.setdefault(kind, []).append(pairs)
         self.count[kind] = self.count.get(kind, 0) + pairs.shape[1]
 
