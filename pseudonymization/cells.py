@@ -117,6 +117,22 @@ def distinct(keys: npt.NDArray[np.int64], absent: Flags | None = None) -> tuple[
     return codes, found[order]
 
 
+def in_order(values: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """The distinct values, sorted: by sorting, where NumPy's own hashes first and takes several times as long."""
+    ordered = np.sort(values)
+    if not len(ordered):
+        return ordered
+    return ordered[np.concatenate(([True], ordered[1:] != ordered[:-1]))]
+
+
+def among(values: npt.NDArray[np.int64], known: npt.NDArray[np.int64]) -> Flags:
+    """Which values stand in `known`, which is sorted."""
+    if not len(known):
+        return np.zeros(len(values), dtype=np.bool_)
+    found: Flags = known[np.minimum(np.searchsorted(known, values), len(known) - 1)] == values
+    return found
+
+
 def _blank(values: pa.Array) -> Flags:
     blank: Flags = pc.or_kleene(pc.is_null(values), pc.equal(values, "")).to_numpy(zero_copy_only=False)
     return blank

@@ -108,7 +108,7 @@ class Traces:
         # Subject and value as one number each: far cheaper to sort than pairs.
         values, same = np.unique(np.array([value or 0 for value in found], dtype=np.int64), return_inverse=True)
         rows = known & (who.codes >= 0)
-        flat = np.unique(who.codes[rows].astype(np.int64) * len(values) + same[codes[rows]])
+        flat = cells.in_order(who.codes[rows].astype(np.int64) * len(values) + same[codes[rows]])
         pairs = np.stack([places[flat // len(values)], values[flat % len(values)]])
         self.held.setdefault(kind, []).append(pairs)
         self.count[kind] = self.count.get(kind, 0) + pairs.shape[1]
@@ -141,8 +141,9 @@ class Traces:
         there = np.array([subjects.get(name, -1) for name in self.place], dtype=np.int64)
         pairs = np.concatenate(self.held[kind], axis=1)
         who = there[pairs[0]]
-        pairs = np.unique(np.stack([who[who >= 0], pairs[1][who >= 0]]), axis=1)
-        return Held(pairs[0], pairs[1], self.grain[kind], len(subjects))
+        values, same = np.unique(pairs[1], return_inverse=True)
+        flat = cells.in_order(who[who >= 0] * max(1, len(values)) + same[who >= 0])
+        return Held(flat // max(1, len(values)), values[flat % max(1, len(values))], self.grain[kind], len(subjects))
 
 
 def _coarse(text: str, grain: str) -> int | None:

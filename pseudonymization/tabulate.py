@@ -83,8 +83,11 @@ class Cells:
         wanted = np.zeros(max(named) + 1, dtype=np.bool_)
         wanted[open_cells] = True
         at = wanted[place]
-        pairs = np.unique(np.stack((place[at], who[at].astype(np.int64))), axis=1) if at.any() else np.zeros((2, 0))
-        for code, subject in zip(*pairs.astype(np.int64).tolist(), strict=True):
+        if not at.any():
+            return
+        people = int(who.max()) + 2  # -1 is nobody
+        flat = cells.in_order(place[at] * people + who[at] + 1)
+        for code, subject in zip((flat // people).tolist(), (flat % people - 1).tolist(), strict=True):
             cell = self.held[named[code]]
             if not cell.shown:
                 cell.subjects.add(subject)

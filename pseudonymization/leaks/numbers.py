@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pseudonymization import isodates
+from pseudonymization.cells import among, in_order
 from pseudonymization.columns import Role, Source, Study
 from pseudonymization.faults import Place
 from pseudonymization.subjects import Positions, Subjects, complete_days
@@ -92,7 +93,7 @@ class OwnNumbers:
 
     def _among(self, days: Ints, place: Place, at: Ints, meant: Ints, who: Callable[[], Positions]) -> Iterator[str]:
         """Only rows whose day is somebody's are compared with the subject's own."""
-        near = np.isin(meant, days) if len(meant) else np.zeros(0, dtype=np.bool_)
+        near = among(meant, days)
         yield from self._count(DATE, place, at[near], meant[near], who, self._own_days)
 
     def _count(
@@ -101,12 +102,13 @@ class OwnNumbers:
         if not len(at):
             return
         here = who()[at]
-        cells = np.unique(_keys(here[here >= 0], values[here >= 0]))
-        subject, value, n = cells >> _BITS, cells & _LOW_BITS, len(self.subjects)
-        steps = {step * n // (_STRANGERS + 1) for step in range(1, _STRANGERS + 1)} - {0}
-        strangers = [int(np.isin((subject + step) % n << _BITS | value, own()).sum()) for step in steps]
+        cells = in_order(_keys(here[here >= 0], values[here >= 0]))
+        subject, value = cells >> _BITS, cells & _LOW_BITS
+        strangers = [
+            int(among(other << _BITS | value, own()).sum()) for other in _strangers(subject, len(self.subjects))
+        ]
         seen = self._seen.setdefault((kind, place), _Seen())
-        seen.own += int(np.isin(cells, own()).sum())
+        seen.own += int(among(cells, own()).sum())
         seen.others += sum(strangers) / max(1, len(strangers))
         if seen.tells():
             yield kind
@@ -176,3 +178,17 @@ def _days_of(source: Source | None, subjects: Subjects, table: str, key: str, na
             days, complete = complete_days(array, Place(table, name)).by_row()
             at = np.flatnonzero(complete & (who >= 0))
             yield np.unique(_keys(who[at], days[at]))
+
+
+def _strangers(subject: Ints, count: int) -> Iterator[Ints]:
+    """For each subject somebody else, several times over, from among those who stand in these very rows.
+
+    Rows come by subject, and neighbours have ids alike: strangers from elsewhere in the study would share less by
+    chance than these do among themselves. Where only a few stand here, all `count` of the study serve.
+    """
+    here = in_order(subject)
+    at = np.searchsorted(here, subject)
+    if len(here) <= _STRANGERS:
+        here, at = np.arange(count), subject
+    for step in sorted({step * len(here) // (_STRANGERS + 1) for step in range(1, _STRANGERS + 1)} - {0}):
+        yield here[(at + step) % len(here)]

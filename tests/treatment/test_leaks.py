@@ -6,12 +6,17 @@ from dataclasses import replace
 from datetime import date, datetime
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from pseudonymization import cells
 from pseudonymization.columns import Column, ColumnRef, Role, Study, Table
 from pseudonymization.faults import Leak, Place
 from pseudonymization.leaks import Scanner
+from pseudonymization.leaks.numbers import _strangers
 from pseudonymization.plan import Act, ColumnPlan, Plan
 from pseudonymization.safeguards import DateRule, Safeguards
 from pseudonymization.subjects import Subjects, collect
@@ -202,3 +207,24 @@ def test_an_untreated_study_is_nothing_but_leaks(small: Small, release: Callable
         ("ae", name) for name in ("USUBJID", "AELNKID", "AESTDTC", "AEENDTC", "AEDT", "AEDTM")
     }
     assert not re.search(r"\d{3}", " ".join(hit.kind for hit in scanner.hits))
+
+
+def test_neighbours_with_ids_alike_are_no_leak_where_everybody_holds_the_same_small_numbers() -> None:
+    # Rows come by subject: the first subjects of a batch have small numbers in their ids, and visits are small numbers.
+    subject = np.repeat(np.arange(200), 10)
+    shared = {int(number) for number in range(1, 11)}
+    own = {at << 44 | (at + 1) for at in range(2000)}
+    hits = sum(1 for at in range(200) if at + 1 in shared)
+    strangers = [
+        sum(int(key in own) for key in (other << 44 | np.tile(np.arange(1, 11), 200)).tolist())
+        for other in _strangers(subject, 2000)
+    ]
+    assert len(strangers) > 1
+    assert sum(strangers) / len(strangers) >= hits - 1
+
+
+@given(st.lists(st.integers(-50, 50)), st.lists(st.integers(-50, 50)))
+def test_distinct_values_and_membership_are_those_of_sets(values: list[int], known: list[int]) -> None:
+    given_, there = np.array(values, dtype=np.int64), np.array(sorted(set(known)), dtype=np.int64)
+    assert cells.in_order(given_).tolist() == sorted(set(values))
+    assert cells.among(given_, there).tolist() == [value in set(known) for value in values]
