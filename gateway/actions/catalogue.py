@@ -4,6 +4,7 @@ Coverage is told in steps of five percent, so that no small number of empty cell
 """
 
 import json
+import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -156,7 +157,10 @@ def _coverage(gateway: Gateway, dataset: Dataset) -> Mapping[str, float]:
         for name, count in full.items():
             found[f"{table.name}.{name}"] = round(round(count / rows / _STEP) * _STEP, 2) if rows else 0.0
     kept.parent.mkdir(parents=True, exist_ok=True)
-    kept.write_text(json.dumps(found), "utf-8")
+    # Whole or not at all: another reader may come at this moment.
+    part = kept.with_name(f".{kept.name}.{secrets.token_hex(4)}")
+    part.write_text(json.dumps(found), "utf-8")
+    part.replace(kept)
     return found
 
 

@@ -137,4 +137,5 @@ def test_pictures_of_every_page(site, about, visit, width):
         name = path.strip("/").replace("/", "_").replace("{", "").replace("}", "") or "home"
         for theme in ("light", "dark"):
             page.emulate_media(color_scheme=theme)
-            page.screenshot(path=folder / f"{name}-{width}-{theme}.png", full_page=True)
+            picture = page.screenshot(path=folder / f"{name}-{width}-{theme}.png", full_page=True)
+            assert picture.startswith(b"\x89PNG")

@@ -16,7 +16,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from gateway import audit, worker
-from gateway.actions import accounts, datasets, requests
+from gateway.actions import accounts, datasets, requests, sessions
 from gateway.app import build
 from gateway.cli.main import main
 from gateway.context import Gateway, open_gateway
@@ -214,3 +214,24 @@ def fresh(trial: Path, tmp_path: Path) -> Iterator[World]:
     built = found_world(tmp_path, trial)
     yield built
     built.gateway.store.engine.dispose()
+
+
+@pytest.fixture
+def browse(fresh: World) -> Iterator[Callable[[str], TestClient]]:
+    """A browser of one of the people, signed in to the pages of a fresh gateway."""
+    operator = accounts.local_actor(fresh.gateway, accounts.OPERATOR)
+    app, opened = build(fresh.gateway), []
+    words = "four words and a number 7"
+
+    def browser(who: str) -> TestClient:
+        account = fresh.people[who].id
+        sessions.set_password(fresh.gateway, operator, key=account, password=words, must_change=False)
+        client = TestClient(app, follow_redirects=False)
+        form = {"account": account, "password": words}
+        client.post("/sign-in", data=form, headers={"Origin": "http://testserver"})
+        opened.append(client)
+        return client
+
+    yield browser
+    for client in opened:
+        client.close()

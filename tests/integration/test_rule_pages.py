@@ -6,16 +6,13 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
-from starlette.testclient import TestClient
 
-from gateway.actions import accounts, decisions, regimes, replay, requests, rule_drafts, sessions
-from gateway.app import build
+from gateway.actions import accounts, decisions, regimes, replay, requests, rule_drafts
 from gateway.context import open_gateway
 from gateway.domain.event import EventKind
 from gateway.errors import Invalid, NotAllowed, NotPossible
 from policies import loader
 
-WORDS = "four words and a number 7"
 ORIGIN = {"Origin": "http://testserver"}
 REGIME = "house-controlled"
 TEXT = loader.text_of("house-controlled.yaml")
@@ -30,25 +27,6 @@ REFUSES = TEXT.replace(
 @pytest.fixture
 def world(fresh):
     return fresh
-
-
-@pytest.fixture
-def browse(world):
-    """A browser of one of the people, signed in."""
-    operator = accounts.local_actor(world.gateway, accounts.OPERATOR)
-    app, opened = build(world.gateway), []
-
-    def browser(who):
-        account = world.people[who].id
-        sessions.set_password(world.gateway, operator, key=account, password=WORDS, must_change=False)
-        client = TestClient(app, follow_redirects=False)
-        client.post("/sign-in", data={"account": account, "password": WORDS}, headers=ORIGIN)
-        opened.append(client)
-        return client
-
-    yield browser
-    for client in opened:
-        client.close()
 
 
 def send(browser, page, to, **form):

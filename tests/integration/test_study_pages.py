@@ -6,40 +6,18 @@ from datetime import UTC, datetime
 from urllib.parse import quote
 
 import pytest
-from starlette.testclient import TestClient
 
-from gateway.actions import accounts, columns, datasets, sessions
-from gateway.app import build
+from gateway.actions import accounts, columns, datasets
 from gateway.domain.event import Event, EventKind
 from gateway.domain.rare_term import RareTerm
 from gateway.errors import NotAllowed
 
-WORDS = "four words and a number 7"
 ORIGIN = {"Origin": "http://testserver"}
 
 
 @pytest.fixture
 def world(fresh):
     return fresh
-
-
-@pytest.fixture
-def browse(world):
-    """A browser of one of the people, signed in."""
-    operator = accounts.local_actor(world.gateway, accounts.OPERATOR)
-    app, opened = build(world.gateway), []
-
-    def browser(who):
-        account = world.people[who].id
-        sessions.set_password(world.gateway, operator, key=account, password=WORDS, must_change=False)
-        client = TestClient(app, follow_redirects=False)
-        client.post("/sign-in", data={"account": account, "password": WORDS}, headers=ORIGIN)
-        opened.append(client)
-        return client
-
-    yield browser
-    for client in opened:
-        client.close()
 
 
 def send(browser, page, to, **form):
