@@ -97,7 +97,7 @@ def optimal(
     return Found(
         levels={name: allowed[c][level] for c, (name, level) in enumerate(zip(table.names, search.node, strict=False))},
         blanked=search.mask(table),
-        loss=_as_loss(search.best / lattice.subjects, table, shares, loss),
+        loss=_as_loss(search.best / max(1, lattice.subjects), table, shares, loss),
         bound=_as_loss(least / lattice.subjects, table, shares, loss),
         proven_optimal=proven,
         nodes_checked=lattice.checked,
